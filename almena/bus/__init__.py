@@ -1,0 +1,141 @@
+"""The bus: an append-only log of named topics, each cut into partitions, read by groups in atomic steps."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from almena.errors import ConfigError
+
+EVENTS, HITS, ALERTS, DEAD, LEDGER = "events", "hits", "alerts", "dead", "ledger"
+"""The topics: parsed events, hits and watermarks, alerts, sealed dead letters, and counts that must survive."""
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """What is appended: `key` decides the partition (equal keys keep their order), `headers` are small texts."""
+
+    key: str
+    value: bytes
+    headers: dict[str, str] = {}
+    partition: int | None = None
+    """Set only where a record must reach a certain partition, such as a watermark."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A record as it lies on the bus; `time` is the time of the append, microseconds, never falling in a partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    time: int
+    key: str
+    value: bytes
+    headers: dict[str, str]
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A place in a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Records that were trimmed before this group read them: offsets `start` to `end - 1`."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What one poll gives: records by partition in offset order, partitions gained and lost since the last, gaps."""
+
+    records: dict[int, list[Stored]] = {}
+    gained: list[int] = []
+    lost: list[int] = []
+    gaps: list[Gap] = []
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A partition's state and the offset of the next record to read: each is true for the other."""
+
+    state: dict[str, bytes]
+    position: int
+
+
+Outputs: TypeAlias = Mapping[str, Sequence[Record]]
+"""Records to append, by topic."""
+
+Changes: TypeAlias = Mapping[int, Mapping[str, bytes | None]]
+"""State to write, by partition and key; None deletes."""
+
+
+class Session(Protocol):
+    """One member of a group: its share of the topic's partitions, and the one way to move on."""
+
+    def poll(self, limit: int, timeout: float) -> Batch:
+        """Up to `limit` records of the partitions owned, waiting up to `timeout` seconds for the first."""
+
+    def restore(self, partition: int) -> Snapshot:
+        """The committed state and position of a partition just gained; reading resumes there."""
+
+    def commit(self, outputs: Outputs, state: Changes, positions: Mapping[int, int]) -> None:
+        """All or nothing, as later sessions see it. Raises Fenced when a partition has a newer owner."""
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+
+
+class Bus(Protocol):
+    """An append-only log of named topics, each cut into partitions."""
+
+    def append(self, topic: str, records: Sequence[Record]) -> None:
+        """Durable when it returns; all of the records or none."""
+
+    def read(self, position: Position, limit: int = 1) -> Sequence[Stored]:
+        """Up to `limit` records of one partition from `position` on; fewer when they are trimmed or not there."""
+
+    def session(self, topic: str, *, group: str, member: str) -> Session:
+        """Join `group` as `member`; a member that comes back under its name takes its partitions at once."""
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions the topic has."""
+
+    def ends(self, topic: str) -> Mapping[int, int]:
+        """The offset behind the last record, by partition."""
+
+    def lag(self, topic: str, group: str) -> Mapping[int, int]:
+        """How many records the group has not read, by partition."""
+
+    def trim(self, topic: str, before: int) -> int:
+        """Forget batches appended before `before` (microseconds); returns how many records went."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key: stable across processes and versions."""
+    return zlib.crc32(key.encode("utf-8", "surrogatepass")) % partitions
+
+
+def open_bus(url: str, *, partitions: int = 4) -> Bus:
+    """The bus at `url`: `memory:` or `sqlite:PATH`; `partitions` counts for topics that do not exist yet."""
+    scheme, _, rest = url.partition(":")
+    match scheme:
+        case "memory":
+            from almena.bus.memory import MemoryBus
+
+            return MemoryBus(partitions=partitions)
+        case "sqlite":
+            from almena.bus.sqlite import SqliteBus
+
+            return SqliteBus(rest, partitions=partitions)
+        case _:
+            raise ConfigError(f"bus: {url!r} is not known; write 'memory:' or 'sqlite:data/bus.sqlite'")

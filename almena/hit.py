@@ -1,0 +1,52 @@
+"""A hit: the few facts about one event that a correlation or a baseline needs, on their way to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Hit(msgspec.Struct, array_like=True, frozen=True):
+    """What a detector selected of one event; small (2 KB at most), keyed by (`detector`, `group`).
+
+    Hits reach `observe` in (`time`, `id`) order whatever order their events arrived in.
+    """
+
+    time: int
+    """Event time, microseconds since 1970 UTC."""
+    id: str
+    """The event's `event.id`, with the rule's id behind a `/` where one event gives several hits."""
+    detector: str
+    """The detector or correlation this hit is for."""
+    group: str
+    """The key it is counted under: a user, an address, a tuple of values joined by `group_key`."""
+    fields: dict[str, Any] = {}
+    """The event's fields that the window and its words read, by ECS name."""
+    rule: str = ""
+    """The base rule that matched, for correlations."""
+    position: tuple[int, int] = (-1, -1)
+    """Where the event lies on the bus, (partition, offset); (-1, -1) when it is on none."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Hit)
+
+
+def encode_hit(hit: Hit) -> bytes:
+    """The hit as MessagePack."""
+    return _encoder.encode(hit)
+
+
+def decode_hit(data: bytes) -> Hit:
+    """The hit back from `encode_hit`."""
+    return _decoder.decode(data)
+
+
+def group_key(*values: object) -> str:
+    """One text for several values that no other values give.
+
+    >>> group_key("a", "b|c")
+    'a|b\\\\|c'
+    """
+    return "|".join(str(value).replace("\\", "\\\\").replace("|", "\\|") for value in values)

@@ -1,0 +1,1 @@
+"""The ways in: one collector per file, one line in a list."""

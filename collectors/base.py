@@ -1,0 +1,118 @@
+"""What a collector and a parser are: bytes from a source, handed on with an identity given once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from almena.clock import SECOND, Span
+from almena.event import Event
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where records come from, for whom, and what is expected of it."""
+
+    name: str
+    """Unique in the installation, such as `portal-nginx` or `apps.payments`."""
+    agency: str
+    """The agency it belongs to; becomes `organization.id`."""
+    parser: str
+    """The parser its records go through."""
+    zone: str = "America/Mexico_City"
+    """Time zone of times written without one."""
+    expect: Span | None = None
+    """How often it speaks at least; silence beyond that raises an alert."""
+    lateness: Span = Span(5 * SECOND)
+    """How late its events may come and still count in live windows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raw:
+    """One record as it came, with the identity it keeps for ever."""
+
+    data: bytes
+    lane: str
+    """A stretch of the source whose sequence only grows: a file generation, a connection, a batch."""
+    seq: int
+    """Its number in the lane; a repeat at or below the lane's highest is dropped by detect."""
+    received: int
+    """When it was received, microseconds since 1970 UTC."""
+    origin: str = ""
+    """The sender's address, or the file's path."""
+    place: int = 0
+    """The byte offset or line in its file, or the index in its batch."""
+    truncated: bool = False
+    """True when the record was longer than the cap and only its beginning was kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a parser may know beside the bytes."""
+
+    received: int
+    """When the record was received, microseconds since 1970 UTC: for missing years and dates."""
+    zone: str = "America/Mexico_City"
+    """Time zone of times written without one."""
+    source: str = ""
+    """The source's name."""
+    origin: str = ""
+    """The sender's address, or the file's path."""
+
+
+class Parser(Protocol):
+    """A pure function from bytes to an event."""
+
+    def __call__(self, raw: bytes, context: Context) -> Event:
+        """Raises ParseError for what it does not understand, in time linear in the input, and nothing else.
+
+        The event has `@timestamp` and `event.dataset`, and `event.original` where the raw text helps a person.
+        """
+
+
+class Sink(Protocol):
+    """Where collectors hand records on."""
+
+    async def append(self, source: Source, records: Sequence[Raw]) -> None:
+        """Parse, mask and append; when it returns the records (or their dead letters) are durable."""
+
+    def dropped(self, source: Source, reason: str, count: int) -> None:
+        """Count records that are lost for good, such as datagrams the kernel threw away; durable soon after."""
+
+
+class Collector(Protocol):
+    """One way in; its fields are its configuration."""
+
+    def sources(self, name: str) -> Iterable[Source]:
+        """Every source that comes in this way; `name` is the collector's in the configuration."""
+
+    async def run(self, name: str, sink: Sink) -> None:
+        """Collect until cancelled; what was acknowledged to a sender has been appended before."""
+
+
+@dataclass(kw_only=True)
+class Common:
+    """Options every collector has."""
+
+    agency: str
+    """The agency its events belong to."""
+    parser: str = "syslog"
+    """The parser its records go through."""
+    zone: str = "America/Mexico_City"
+    """Time zone of times written without one."""
+    expect: Span | None = None
+    """How often it speaks at least, such as `5m`; silence beyond that raises an alert."""
+    lateness: Span = field(default_factory=lambda: Span(5 * SECOND))
+    """How late its events may come and still count in live windows."""
+
+    def source(self, name: str) -> Source:
+        """The one source of a collector that has no more."""
+        return Source(
+            name=name,
+            agency=self.agency,
+            parser=self.parser,
+            zone=self.zone,
+            expect=self.expect,
+            lateness=self.lateness,
+        )

@@ -1,0 +1,1 @@
+"""From bytes to events: one format per file, one line in a list."""

@@ -1,0 +1,1 @@
+"""What finds attacks and frauds: one detector per file, one line in a list."""
