@@ -84,7 +84,14 @@ def build(
     """
     last = first if last is None else last
     document = {name: value for name, value in first.items() if not name.startswith("event.")}
-    for name in ("event.dataset", "event.category", "event.type", "event.action", "event.outcome", "event.code"):
+    for name in (
+        "event.dataset",
+        "event.category",
+        "event.type",
+        "event.action",
+        "event.outcome",
+        "event.code",
+    ):
         if name in first:
             document[name] = first[name]
     document.update(extra or {})

@@ -143,9 +143,7 @@ class State:
 
     def changes(self) -> dict[str, bytes | None]:
         """What changed since the last call, by `table<US>key`; None means deleted."""
-        changed = {
-            full: table._dump(full[len(table._prefix) :]) for full, table in self.dirty.items()
-        }
+        changed = {full: table._dump(full[len(table._prefix) :]) for full, table in self.dirty.items()}
         self.dirty.clear()
         return changed
 

@@ -1,0 +1,88 @@
+"""The words of an alert: a rule's own texts in Spanish and English, with the event's values put in safely."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MISSING = "—"
+"""What stands where the event has no value."""
+
+LONGEST_VALUE = 200
+"""Characters of one value that a sentence shows; the alert's evidence has the whole."""
+
+KEYS = {
+    "es": {
+        "titulo": "title",
+        "que_paso": "what_happened",
+        "por_que_importa": "why_it_matters",
+        "que_hacer": "what_to_do",
+        "falsos_positivos": "false_positives",
+    },
+    "en": {
+        "title": "title",
+        "what_happened": "what_happened",
+        "why_it_matters": "why_it_matters",
+        "what_to_do": "what_to_do",
+        "false_positives": "false_positives",
+    },
+}
+"""The keys of a rule's `es:` and `en:` blocks, and what they are called in an alert."""
+
+_FIELD = re.compile(r"\{([@A-Za-z_][\w.@-]{0,120})\}")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def safe(value: object, longest: int = LONGEST_VALUE) -> str:
+    """`value` as text for people: control and direction characters escaped, cut at `longest` characters."""
+    if isinstance(value, list):
+        text = ", ".join(str(item) for item in value[:20])
+    else:
+        text = str(value)
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def fields_of(template: str) -> list[str]:
+    """The fields a template names, in order.
+
+    >>> fields_of("{user.name} entró desde {source.ip}")
+    ['user.name', 'source.ip']
+    """
+    return _FIELD.findall(template)
+
+
+def render(template: str, event: Mapping[str, Any]) -> str:
+    """The template with the event's values; a field the event lacks becomes `MISSING`. Never raises."""
+
+    def value(match: re.Match[str]) -> str:
+        found = event.get(match[1])
+        return MISSING if found in (None, "", []) else safe(found)
+
+    return _FIELD.sub(value, template)
+
+
+def words_of(rule: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The rule's `es:` and `en:` blocks rendered for `event`, under the names of `KEYS`.
+
+    A rule without English words speaks with its Sigma title and description; one without Spanish words too.
+    """
+    title = str(rule.get("title") or rule.get("name") or "")
+    texts: dict[str, dict[str, str]] = {}
+    for language, keys in KEYS.items():
+        block = rule.get(language)
+        block = block if isinstance(block, Mapping) else {}
+        said = {name: render(_text(block[key]), event) for key, name in keys.items() if block.get(key)}
+        said.setdefault("title", safe(title))
+        if "what_happened" not in said:
+            said["what_happened"] = safe(rule.get("description") or title, 1_000)
+        texts[language] = said
+    return texts
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(str(item) for item in value)
+    return str(value)

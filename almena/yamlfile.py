@@ -1,0 +1,51 @@
+"""YAML from strangers: plain values only, aliases refused, bounded in size and depth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from almena.errors import RuleError
+
+LONGEST = 4 * 1024 * 1024
+"""Bytes of one YAML text; larger ones are refused."""
+
+DEEPEST = 100
+"""Levels of nesting; deeper ones are refused."""
+
+
+class _Loader(yaml.CSafeLoader):
+    pass
+
+
+def load_all(text: str) -> list[Any]:
+    """Every document of `text`; raises RuleError with line and reason."""
+    if len(text) > LONGEST:
+        raise RuleError(f"longer than {LONGEST} characters")
+    try:
+        _check_events(text)
+        return list(yaml.load_all(text, Loader=_Loader))  # noqa: S506 (a subclass of CSafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise RuleError(f"{where}no valid YAML: {problem}") from None
+    except (ValueError, RecursionError) as error:
+        raise RuleError(f"no valid YAML: {error}") from None
+
+
+def _check_events(text: str) -> None:
+    if "*" not in text and "&" not in text and text.count("[") + text.count("{") < DEEPEST:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1
+            raise RuleError(f"line {line}: aliases (*{event.anchor}) are refused; write the value out")
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            depth += 1
+            if depth > DEEPEST:
+                raise RuleError(f"line {event.start_mark.line + 1}: nested deeper than {DEEPEST}")
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            depth -= 1
