@@ -134,7 +134,9 @@ def build(
 
 def threat(tags: Sequence[str]) -> dict[str, Any]:
     """ECS `threat.*` from Sigma's `attack.*` tags."""
-    tactics, techniques, sub = [], [], []
+    tactics: list[str] = []
+    techniques: list[str] = []
+    sub: list[str] = []
     for tag in tags:
         kind, _, name = str(tag).lower().partition(".")
         if kind != "attack" or not name:

@@ -8,20 +8,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 _STEP_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _DELAY_BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
-EVENTS_RECEIVED = Counter(
-    "almena_events_received_total", "Records received, before parsing.", ["source", "agency"]
-)
+EVENTS_RECEIVED = Counter("almena_events_received_total", "Records received, before parsing.", ["source", "agency"])
 EVENTS_DROPPED = Counter("almena_events_dropped_total", "Records lost for good.", ["source", "reason"])
 EVENTS_PARSE_ERRORS = Counter(
     "almena_events_parse_errors_total", "Records that became dead letters.", ["source", "parser"]
 )
-EVENTS_REPEATED = Counter(
-    "almena_events_repeated_total", "Records seen before and left out by detect.", ["source"]
-)
+EVENTS_REPEATED = Counter("almena_events_repeated_total", "Records seen before and left out by detect.", ["source"])
 EVENTS_LATE = Counter("almena_events_late_total", "Events too late for live windows.", ["source"])
-EVENTS_FUTURE = Counter(
-    "almena_events_future_total", "Events from the future, clamped to the append time.", ["source"]
-)
+EVENTS_FUTURE = Counter("almena_events_future_total", "Events from the future, clamped to the append time.", ["source"])
 EVENT_DELAY = Histogram("almena_event_delay_seconds", "From event time to append.", buckets=_DELAY_BUCKETS)
 SOURCE_LAST_EVENT = Gauge(
     "almena_source_last_event_timestamp_seconds",
@@ -47,18 +41,14 @@ DETECTOR_EVENT_DURATION = Histogram(
 DETECTOR_ERRORS = Counter("almena_detector_errors_total", "Batches a detector failed on.", ["detector"])
 RULE_MATCHES = Counter("almena_rule_matches_total", "Events a rule matched.", ["rule_id", "level"])
 RULES_LOADED = Gauge("almena_rules_loaded", "Rules in use.", multiprocess_mode="mostrecent")
-RULES_REJECTED = Gauge(
-    "almena_rules_rejected", "Rules refused, with a reason.", multiprocess_mode="mostrecent"
-)
+RULES_REJECTED = Gauge("almena_rules_rejected", "Rules refused, with a reason.", multiprocess_mode="mostrecent")
 WATERMARK_DELAY = Gauge(
     "almena_watermark_delay_seconds",
     "How far event time lies behind the clock.",
     ["partition"],
     multiprocess_mode="mostrecent",
 )
-STATE_ENTRIES = Gauge(
-    "almena_correlation_state_entries", "Values kept by operators.", multiprocess_mode="livesum"
-)
+STATE_ENTRIES = Gauge("almena_correlation_state_entries", "Values kept by operators.", multiprocess_mode="livesum")
 STATE_EVICTIONS = Counter(
     "almena_correlation_evictions_total", "Values that left operators' state for lack of room.", ["detector"]
 )
@@ -67,9 +57,7 @@ ALERTS_SUPPRESSED = Counter("almena_alerts_suppressed_total", "Alerts stored as 
 DEAD_LETTERS = Counter("almena_dead_letters_total", "Dead letters stored.", ["stage"])
 STORE_FAILURES = Counter("almena_store_write_failures_total", "Writes the store refused or lost.")
 NOTIFICATIONS = Counter("almena_notification_attempts_total", "Notifications tried.", ["channel", "outcome"])
-OUTBOX_DEPTH = Gauge(
-    "almena_outbox_depth", "Notifications waiting to be delivered.", multiprocess_mode="mostrecent"
-)
+OUTBOX_DEPTH = Gauge("almena_outbox_depth", "Notifications waiting to be delivered.", multiprocess_mode="mostrecent")
 HEARTBEAT = Gauge(
     "almena_heartbeat_timestamp_seconds", "When the role last did a step.", ["stage"], multiprocess_mode="max"
 )

@@ -36,10 +36,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u206
 
 def safe(value: object, longest: int = LONGEST_VALUE) -> str:
     """`value` as text for people: control and direction characters escaped, cut at `longest` characters."""
-    if isinstance(value, list):
-        text = ", ".join(str(item) for item in value[:20])
-    else:
-        text = str(value)
+    text = ", ".join(str(item) for item in value[:20]) if isinstance(value, list) else str(value)
     if len(text) > longest:
         text = text[: longest - 1] + "…"
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

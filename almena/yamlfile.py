@@ -25,7 +25,7 @@ def load_all(text: str) -> list[Any]:
         raise RuleError(f"longer than {LONGEST} characters")
     try:
         _check_events(text)
-        return list(yaml.load_all(text, Loader=_Loader))  # noqa: S506 (a subclass of CSafeLoader)
+        return list(yaml.load_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark is not None else ""
@@ -41,11 +41,14 @@ def _check_events(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
-            raise RuleError(f"line {line}: aliases (*{event.anchor}) are refused; write the value out")
+            raise RuleError(f"line {_line(event)}: aliases (*{event.anchor}) are refused; write the value out")
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             depth += 1
             if depth > DEEPEST:
-                raise RuleError(f"line {event.start_mark.line + 1}: nested deeper than {DEEPEST}")
+                raise RuleError(f"line {_line(event)}: nested deeper than {DEEPEST}")
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
+
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark is not None else 0
