@@ -98,6 +98,9 @@ class Bus(Protocol):
     def append(self, topic: str, records: Sequence[Record]) -> None:
         """Durable when it returns; all of the records or none."""
 
+    def append_all(self, outputs: Outputs) -> None:
+        """Append to several topics; all of it or nothing."""
+
     def read(self, position: Position, limit: int = 1) -> Sequence[Stored]:
         """Up to `limit` records of one partition from `position` on; fewer when they are trimmed or not there."""
 
@@ -130,9 +133,9 @@ def open_bus(url: str, *, partitions: int = 4) -> Bus:
     scheme, _, rest = url.partition(":")
     match scheme:
         case "memory":
-            from almena.bus.memory import MemoryBus
+            from almena.bus.sqlite import SqliteBus
 
-            return MemoryBus(partitions=partitions)
+            return SqliteBus(":memory:", partitions=partitions)
         case "sqlite":
             from almena.bus.sqlite import SqliteBus
 
