@@ -50,7 +50,7 @@ class Table:
         return value
 
     def put(self, key: str, value: Any) -> None:
-        """Keep `value` under `key` and make it the one used last."""
+        """Keep `value` under `key` and make it the one used last; bytes are taken as MessagePack already made."""
         self._values.pop(key, None)
         self._values[key] = value
         self._state.dirty[self._prefix + key] = self

@@ -1,0 +1,164 @@
+"""The correlate role: releases hits in event-time order behind the watermark and runs what remembers."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from almena import metrics
+from almena.alert import Alert
+from almena.bus import ALERTS, LEDGER, Record, Stored
+from almena.clock import FOREVER, now
+from almena.detect import alert_record
+from almena.hit import Hit, decode_hit, encode_hit
+from almena.stage import drop_record
+from almena.state import Partition, State
+
+log = logging.getLogger("almena.correlate")
+
+PENDING = 2_000_000
+"""Hits per partition that may wait for the watermark; beyond it the oldest are dropped and counted."""
+
+_OWNER = "correlate"
+
+
+class Operator(Protocol):
+    """The stateful half of a detector; see `detectors.base.Operator`."""
+
+    @property
+    def name(self) -> str:
+        """What `Hit.detector` says to reach it."""
+
+    @property
+    def version(self) -> str:
+        """State of another version is forgotten."""
+
+    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
+        """Take hits in order."""
+
+    def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert]:
+        """Event time has passed what `state.wake(key, at)` asked for."""
+
+
+def owner(operator: Operator) -> str:
+    """The name under which an operator's state is kept."""
+    return f"{operator.name}@{operator.version}"
+
+
+def drive(operator: Operator, hits: Sequence[Hit], watermark: int, state: State) -> Iterator[Alert]:
+    """Run one operator over `hits` (sorted by time and id, none after `watermark`) and its wake-ups, in time order."""
+    start = 0
+    while True:
+        wake = state.next_wake()
+        if start < len(hits) and (wake is None or hits[start].time <= wake):
+            # One moment at a time: a hit may ask to be woken before the next one.
+            stop = start + 1
+            while stop < len(hits) and hits[stop].time == hits[start].time:
+                stop += 1
+            yield from _guard(operator, hits[start:stop], state)
+            start = stop
+        elif wake is not None and wake <= watermark:
+            due = state.due(watermark)
+            try:
+                yield from list(operator.advance(wake, due, state))
+            except Exception:
+                metrics.DETECTOR_ERRORS.labels(operator.name).inc()
+                log.exception("%s failed on waking at %d; its state stays as it was left", operator.name, wake)
+        else:
+            return
+
+
+def _guard(operator: Operator, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
+    try:
+        yield from list(operator.observe(hits, state))
+    except Exception:
+        metrics.DETECTOR_ERRORS.labels(operator.name).inc()
+        log.exception("%s failed on hits %s to %s; its state stays as left", operator.name, hits[0].id, hits[-1].id)
+
+
+class Correlate:
+    """One partition of hits: the ordered buffer, the watermarks, and the operators' state."""
+
+    def __init__(
+        self,
+        partition: int,
+        state: Partition,
+        *,
+        operators: Mapping[str, Operator],
+        event_partitions: int,
+    ) -> None:
+        """`operators` are by name; time moves when all `event_partitions` have told their watermark."""
+        self.state = state
+        self._partition = partition
+        self._operators = operators
+        self._event_partitions = event_partitions
+        forgotten = state.keep({_OWNER, *(owner(operator) for operator in operators.values())})
+        if forgotten:
+            log.info("partition %d starts afresh for changed or removed: %s", partition, ", ".join(forgotten))
+        mine = state.state(_OWNER)
+        self._watermarks = mine.table("watermarks", limit=100_000)
+        self._pending = mine.table("pending", limit=PENDING)
+        self._order = sorted(self._pending)
+        self._states = {name: state.state(owner(operator)) for name, operator in operators.items()}
+        self._evicted: dict[str, int] = {}
+
+    @property
+    def watermark(self) -> int:
+        """Event time that every partition of events has passed; -1 until all have spoken."""
+        return min(int(self._watermarks.get(str(index), -1)) for index in range(self._event_partitions))
+
+    def step(self, records: Sequence[Stored]) -> dict[str, list[Record]]:
+        """Take hits and watermarks in offset order; alerts come out."""
+        for record in records:
+            if "watermark" in record.headers:
+                partition, watermark = msgspec.msgpack.decode(record.value, type=tuple[int, int])
+                if watermark > self._watermarks.get(str(partition), -1):
+                    self._watermarks.put(str(partition), watermark)
+            else:
+                self.add(decode_hit(record.value))
+        lost = self._pending.evicted
+        outputs = {ALERTS: [alert_record(alert) for alert in self.release(self.watermark)]}
+        if lost:
+            self._pending.evicted = 0
+            outputs[LEDGER] = [drop_record("bus.hits", "", "too many hits wait for the watermark", lost)]
+        self._measure()
+        return {topic: output for topic, output in outputs.items() if output}
+
+    def add(self, hit: Hit) -> None:
+        """Put a hit into the ordered buffer; the same hit twice is one."""
+        key = f"{hit.time:020d}\x1e{hit.id}\x1e{hit.detector}\x1e{hit.rule}\x1e{hit.group}"
+        if key not in self._pending:
+            heapq.heappush(self._order, key)
+        self._pending.put(key, encode_hit(hit))
+
+    def release(self, watermark: int) -> Iterator[Alert]:
+        """Run every operator over the hits that event time has passed, in (time, id) order."""
+        due: dict[str, list[Hit]] = {}
+        limit = f"{watermark:020d}\x1f"
+        while self._order and watermark >= 0 and self._order[0] < limit:
+            key = heapq.heappop(self._order)
+            value = self._pending.get(key)
+            if value is None:
+                continue
+            self._pending.delete(key)
+            hit = msgspec.convert(value, Hit)
+            due.setdefault(hit.detector, []).append(hit)
+        for name in due.keys() - self._operators.keys():
+            log.warning("%d hits for %s, which is no longer there, are left out", len(due[name]), name)
+        for name, operator in self._operators.items():
+            yield from drive(operator, due.get(name, ()), watermark, self._states[name])
+
+    def _measure(self) -> None:
+        metrics.STATE_ENTRIES.set(sum(state.entries() for state in self.state.states()))
+        watermark = self.watermark
+        if 0 <= watermark < FOREVER:
+            metrics.WATERMARK_DELAY.labels(str(self._partition)).set((now() - watermark) / 1e6)
+        for name, state in self._states.items():
+            fresh = state.evictions() - self._evicted.get(name, 0)
+            if fresh:
+                metrics.STATE_EVICTIONS.labels(name).inc(fresh)
+                self._evicted[name] = self._evicted.get(name, 0) + fresh

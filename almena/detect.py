@@ -1,0 +1,225 @@
+"""The detect role: drops repeats, judges lateness once, and lets every detector see each event once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from almena import metrics
+from almena.alert import Alert
+from almena.bus import ALERTS, DEAD, HITS, LEDGER, Record, Stored
+from almena.clock import FOREVER, MINUTE, SECOND, format_time
+from almena.errors import ParseError
+from almena.event import Event, decode, event_time
+from almena.hit import Hit, encode_hit
+from almena.state import Partition, Table
+
+log = logging.getLogger("almena.detect")
+
+LANES = 200_000
+"""Lanes per partition whose highest sequence is remembered; beyond it the one silent longest is forgotten."""
+
+SOURCES = 10_000
+"""Sources per partition that are counted."""
+
+SKEW = 5 * MINUTE
+"""An event further than this ahead of its append is from the future: its time becomes the append's."""
+
+MARKER = "marker"
+"""The header of records that carry no event: `idle` moves event time on, `end` says nothing more will come."""
+
+_LEDGER_SECONDS = 1.0
+_COUNTS = ("events", "repeats", "late", "future")
+
+Selection = Hit | Alert
+
+
+class Selector(Protocol):
+    """The stateless half of a detector."""
+
+    def select(self, events: Sequence[Event]) -> Iterator[Selection]:
+        """Alerts that one event suffices for, and hits for operators."""
+
+
+def select(selectors: Iterable[Selector], events: Sequence[Event]) -> Iterator[Selection]:
+    """What all selectors find; one that fails on an event loses that event only, and the failure is counted."""
+    for selector in selectors:
+        try:
+            yield from list(selector.select(events))
+        except Exception:
+            name = type(selector).__name__
+            metrics.DETECTOR_ERRORS.labels(name).inc()
+            log.exception("%s failed on a batch of %d; trying its events one by one", name, len(events))
+            for event in events:
+                yield from _select_one(selector, event)
+
+
+def _select_one(selector: Selector, event: Event) -> Iterator[Selection]:
+    try:
+        yield from list(selector.select([event]))
+    except Exception:
+        log.exception("%s failed on event %s", type(selector).__name__, event.get("event.id"))
+
+
+class Detect:
+    """One partition of events on its way to hits and alerts."""
+
+    def __init__(
+        self,
+        partition: int,
+        state: Partition,
+        *,
+        selectors: Sequence[Selector],
+        hit_partitions: int,
+        lateness: Mapping[str, int],
+        default_lateness: int = 5 * SECOND,
+        seal: Callable[[bytes], str],
+    ) -> None:
+        """`lateness` is by source, in microseconds; the watermark waits for the longest of them."""
+        self.state = state
+        self._partition = partition
+        self._selectors = selectors
+        self._hit_partitions = hit_partitions
+        self._lateness = lateness
+        self._default_lateness = default_lateness
+        self._longest = max([default_lateness, *lateness.values()])
+        self._seal = seal
+        mine = state.state("detect")
+        self._lanes = mine.table("lanes", limit=LANES)
+        self._sources = mine.table("sources", limit=SOURCES)
+        self._changed: set[str] = set()
+        self._told = 0.0
+
+    def step(self, records: Sequence[Stored]) -> dict[str, list[Record]]:
+        """Take records in offset order; hits and alerts come out, and the watermark for every hits partition."""
+        began = time.perf_counter()
+        outputs: dict[str, list[Record]] = {ALERTS: [], HITS: [], DEAD: [], LEDGER: []}
+        timely: list[Event] = []
+        late: list[Event] = []
+        offsets: dict[str, int] = {}
+        end = False
+        for record in records:
+            if MARKER in record.headers:
+                end = end or record.headers[MARKER] == "end"
+                continue
+            event, is_late = self._accept(record, outputs[DEAD])
+            if event is not None:
+                offsets[event["event.id"]] = record.offset
+                (late if is_late else timely).append(event)
+        for found in select(self._selectors, timely):
+            self._put(found, offsets, outputs)
+        for found in select(self._selectors, late):
+            if not isinstance(found, Hit):
+                self._put(found, offsets, outputs)
+        watermark = FOREVER if end else records[-1].time - self._longest - 1
+        outputs[HITS].extend(watermark_records(self._partition, watermark, self._hit_partitions))
+        outputs[LEDGER].extend(self._ledger(flush=end))
+        if timely or late:
+            metrics.DETECTOR_EVENT_DURATION.observe((time.perf_counter() - began) / (len(timely) + len(late)))
+        return {topic: output for topic, output in outputs.items() if output}
+
+    def _accept(self, record: Stored, dead: list[Record]) -> tuple[Event | None, bool]:
+        """The record's event with its append time (None for a repeat or a damaged record), and whether it is late."""
+        source, lane = record.headers.get("source", ""), record.headers.get("lane", "")
+        try:
+            sequence = int(record.headers.get("seq", ""))
+            event = decode(record.value)
+            event["event.id"] = str(event["event.id"])
+            moment = event_time(event)
+        except (ParseError, ValueError, KeyError, TypeError) as error:
+            dead.append(self._dead(record, f"no event: {type(error).__name__}: {error}"[:300]))
+            return None, False
+        totals = self._totals(source, record)
+        key = f"{source}\x1e{lane}"
+        if sequence <= self._lanes.get(key, -1):
+            totals["repeats"] += 1
+            metrics.EVENTS_REPEATED.labels(source).inc()
+            self._save(source, totals)
+            return None, False
+        self._lanes.put(key, sequence)
+        totals["events"] += 1
+        event["event.ingested"] = format_time(record.time)
+        if moment > record.time + SKEW:
+            totals["future"] += 1
+            metrics.EVENTS_FUTURE.labels(source).inc()
+            event["almena.misfit"] = {**(event.get("almena.misfit") or {}), "@timestamp": event["@timestamp"]}
+            event["@timestamp"] = event["event.ingested"]
+            moment = record.time
+        totals["last_event"] = max(totals["last_event"], moment)
+        totals["last_ingested"] = record.time
+        late = record.time - moment > self._lateness.get(source, self._default_lateness)
+        if late:
+            totals["late"] += 1
+            metrics.EVENTS_LATE.labels(source).inc()
+        self._save(source, totals)
+        return event, late
+
+    def _put(self, found: Selection, offsets: Mapping[str, int], outputs: dict[str, list[Record]]) -> None:
+        if isinstance(found, Hit):
+            offset = offsets.get(found.id, offsets.get(found.id.rpartition("/")[0], -1))
+            placed = msgspec.structs.replace(found, position=(self._partition, offset))
+            outputs[HITS].append(Record(f"{found.detector}\x1f{found.group}", encode_hit(placed)))
+        else:
+            outputs[ALERTS].append(alert_record(found))
+
+    def _totals(self, source: str, record: Stored) -> dict[str, Any]:
+        totals = self._sources.get(source)
+        if totals is None:
+            totals = {**dict.fromkeys(_COUNTS, 0), "first": record.time, "last_event": 0, "last_ingested": 0}
+            totals["agency"] = record.headers.get("agency", "")
+        return totals  # type: ignore[no-any-return]
+
+    def _save(self, source: str, totals: Mapping[str, int]) -> None:
+        self._sources.put(source, totals)
+        self._changed.add(source)
+
+    def _ledger(self, *, flush: bool) -> list[Record]:
+        """The totals of sources that changed, at most once a second."""
+        if not self._changed or (not flush and time.monotonic() - self._told < _LEDGER_SECONDS):
+            return []
+        self._told = time.monotonic()
+        records = [source_record(source, self._partition, self._sources) for source in sorted(self._changed)]
+        self._changed.clear()
+        return records
+
+    def _dead(self, record: Stored, reason: str) -> Record:
+        source, lane = record.headers.get("source", ""), record.headers.get("lane", "")
+        letter = {
+            "id": f"{record.topic}-{record.partition}-{record.offset}",
+            "source": source,
+            "agency": record.headers.get("agency", ""),
+            "lane": lane,
+            "seq": record.headers.get("seq", ""),
+            "parser": "event",
+            "reason": reason,
+            "at": None,
+            "received": format_time(record.time),
+            "origin": f"{record.topic}/{record.partition}",
+            "place": record.offset,
+            "sealed": self._seal(record.value),
+        }
+        return Record(f"{source}/{lane}", msgspec.json.encode(letter))
+
+
+def source_record(source: str, partition: int, table: Table) -> Record:
+    """The absolute totals of a source in one partition, for the ledger topic."""
+    totals = table.get(source)
+    entry = {"kind": "source", "source": source, "partition": partition, **totals}
+    for name in ("first", "last_event", "last_ingested"):
+        entry[name] = format_time(totals[name])
+    return Record(f"source/{source}", msgspec.json.encode(entry))
+
+
+def alert_record(alert: Alert) -> Record:
+    """The alert on its way to the desk."""
+    return Record(str(alert["almena.alert.id"]), msgspec.json.encode(alert))
+
+
+def watermark_records(partition: int, watermark: int, hit_partitions: int) -> list[Record]:
+    """Event time has passed `watermark` in this partition of events: told to every partition of hits."""
+    value = msgspec.msgpack.encode((partition, watermark))
+    return [Record("", value, {"watermark": "1"}, partition=target) for target in range(hit_partitions)]
