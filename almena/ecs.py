@@ -62,7 +62,7 @@ def check(event: Event) -> Event:
 
 def _fit(field: Field, value: Any) -> Any:
     """`value` in the type of `field`, or None when it does not fit."""
-    fit = _FITS.get(field.type, _keyword)
+    fit: Callable[[Any], Any] = _FITS.get(field.type, _keyword)
     if not isinstance(value, list):
         return fit(value)
     values = [fit(item) for item in value]

@@ -1,0 +1,247 @@
+"""The configuration: `almena.toml` and `ALMENA_*`, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from almena.clock import DAY, SECOND, Span
+from almena.errors import ConfigError
+
+Kinds = Mapping[str, type]
+"""Component classes by the name that `type` (or the section's own name) gives."""
+
+
+@dataclass(kw_only=True)
+class Agency:
+    """One agency, autonomous body or municipality; every event, alert and user belongs to one."""
+
+    name: str
+    """Its name as people read it."""
+
+
+@dataclass(kw_only=True)
+class Config:
+    """The whole configuration of an installation; each field is a key of `almena.toml`."""
+
+    bus: str = "sqlite:data/bus.sqlite"
+    """Where events, hits and alerts travel: `memory:` or `sqlite:PATH`."""
+    store: str = "sqlite:data/store.sqlite"
+    """Where alerts, users and counts are kept: `memory:` or `sqlite:PATH`."""
+    data: str = "data"
+    """Folder of the secret key, checkpoints, metrics and logs."""
+    language: str = "es"
+    """Language of messages on the terminal: `es` or `en`."""
+    partitions: int = 4
+    """Partitions of new topics: the most workers that can share the work of one role."""
+    lateness: Span = field(default_factory=lambda: Span(5 * SECOND))
+    """How late events may come and still count in live windows, where a source does not say."""
+    keep_bus: Span = field(default_factory=lambda: Span(7 * DAY))
+    """How long records stay on the bus."""
+    rules: list[str] = field(default_factory=list)
+    """Folders of Sigma rules; the project's own when empty."""
+    agencies: dict[str, Agency] = field(default_factory=dict)
+    """`[agencies.<id>]`: the agencies there are."""
+    collectors: dict[str, Any] = field(default_factory=dict)
+    """`[collectors.<name>]` with a `type`: the ways in."""
+    detectors: dict[str, Any] = field(default_factory=dict)
+    """`[detectors.<name>]`: settings of the anomaly detectors; each runs with its defaults when not named."""
+    desk: Any = None
+    """`[desk]`: grouping, suppression, retention."""
+    console: Any = None
+    """`[console]`: the address of the console and its sessions."""
+    notify: dict[str, Any] = field(default_factory=dict)
+    """`[notify.<name>]` with a `type`: channels that alerts are told on."""
+    path: str = ""
+    """The file this was read from; not a key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Components:
+    """What the sections of components mean; filled in by the composition root."""
+
+    collectors: Kinds
+    detectors: Kinds
+    notify: Kinds
+    desk: type
+    console: type
+
+
+def load(path: Path | None, components: Components, environ: Mapping[str, str] | None = None) -> Config:
+    """Read `path` (or only defaults when None) with `ALMENA_*` on top; raises ConfigError saying where and what."""
+    environ = os.environ if environ is None else environ
+    where = path.name if path is not None else "almena.toml"
+    tree: dict[str, Any] = {}
+    if path is not None:
+        tree = _read(path)
+    _overlay(tree, environ, {name.name for name in dataclasses.fields(Config)})
+    return parse(tree, components, where, str(path or ""))
+
+
+def parse(tree: dict[str, Any], components: Components, where: str, path: str = "") -> Config:
+    """The configuration from a tree of plain values; `where` begins every error."""
+    sections: dict[str, Any] = {}
+    sections["collectors"] = _typed(tree.get("collectors", {}), components.collectors, f"{where}: collectors")
+    sections["notify"] = _typed(tree.get("notify", {}), components.notify, f"{where}: notify")
+    sections["detectors"] = _named(tree.get("detectors", {}), components.detectors, f"{where}: detectors")
+    sections["desk"] = build(components.desk, tree.get("desk", {}), f"{where}: desk")
+    sections["console"] = build(components.console, tree.get("console", {}), f"{where}: console")
+    if "path" in tree:
+        raise ConfigError(f"{where}: there is no option 'path'")
+    rest = {key: value for key, value in tree.items() if key not in sections}
+    config: Config = build(Config, rest, where)
+    for name, section in sections.items():
+        setattr(config, name, section)
+    config.path = path
+    _check_agencies(config, where)
+    if not 1 <= config.partitions <= 1000:
+        raise ConfigError(f"{where}: partitions: {config.partitions} is not between 1 and 1000")
+    return config
+
+
+def build(cls: type, values: object, where: str) -> Any:
+    """An object of the dataclass `cls` from plain values; unknown keys are errors with a suggestion."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected a table of options, got {type(values).__name__}")
+    hints = typing.get_type_hints(cls)
+    known = [item.name for item in dataclasses.fields(cls) if item.init]
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{where}: no option {key!r}{_suggestion(key, known)}")
+    made: dict[str, Any] = {}
+    for key, value in values.items():
+        made[key] = _convert(hints[key], value, f"{where}.{key}" if ":" in where else f"{where}: {key}")
+    for item in dataclasses.fields(cls):
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if required and item.init and item.name not in made:
+            raise ConfigError(f"{where}: the option {item.name!r} is missing")
+    try:
+        return cls(**made)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return build(kind, value, where)
+    if origin is dict and isinstance(value, dict) and dataclasses.is_dataclass(arguments[1]):
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if origin is list and isinstance(value, list) and dataclasses.is_dataclass(arguments[0]):
+        return [_convert(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
+    try:
+        return msgspec.convert(value, kind, dec_hook=_hook)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        raise ConfigError(f"{where}: {text[0].lower()}{text[1:]}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _hook(kind: type, value: Any) -> Any:
+    if kind is Span:
+        try:
+            return Span.parse(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+    raise ConfigError(f"cannot read a {kind.__name__}")
+
+
+def _typed(section: object, kinds: Kinds, where: str) -> dict[str, Any]:
+    """Components that name their class by `type`."""
+    made = {}
+    for name, values in _tables(section, where).items():
+        values = dict(values)
+        kind = values.pop("type", None)
+        if kind not in kinds:
+            if kind is None:
+                raise ConfigError(f"{where}.{name}: the option 'type' is missing; one of {', '.join(sorted(kinds))}")
+            raise ConfigError(
+                f"{where}.{name}: no type {kind!r}{_suggestion(kind, kinds)}; there are {', '.join(sorted(kinds))}"
+            )
+        try:
+            made[name] = build(kinds[kind], values, f"{where}.{name}")
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(": no option", f": {kind} has no option")) from None
+    return made
+
+
+def _named(section: object, kinds: Kinds, where: str) -> dict[str, Any]:
+    """Components whose section's name is their class."""
+    made = {}
+    for name, values in _tables(section, where).items():
+        if name not in kinds:
+            raise ConfigError(
+                f"{where}: no detector {name!r}{_suggestion(name, kinds)}; there are {', '.join(sorted(kinds))}"
+            )
+        made[name] = build(kinds[name], values, f"{where}.{name}")
+    return made
+
+
+def _tables(section: object, where: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(section, dict):
+        raise ConfigError(f"{where}: expected tables like [{where.rpartition(' ')[2]}.name]")
+    for name, values in section.items():
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where}.{name}: expected a table of options, got {type(values).__name__}")
+    return section
+
+
+def _suggestion(key: object, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `almena up --config FILE` names another") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name}: no valid TOML: {error}") from None
+
+
+RESERVED = frozenset({"ALMENA_SECRET", "ALMENA_SUPERVISED", "ALMENA_LOG", "ALMENA_GOLDEN"})
+"""Variables that are no options of the configuration."""
+
+
+def _overlay(tree: dict[str, Any], environ: Mapping[str, str], known: set[str]) -> None:
+    """Put `ALMENA_BUS=…` and `ALMENA_CONSOLE__LISTEN=…` over the tree; values are TOML, or else text."""
+    for variable, text in environ.items():
+        if not variable.startswith("ALMENA_") or variable in RESERVED:
+            continue
+        *parents, last = variable.removeprefix("ALMENA_").lower().split("__")
+        first = [*parents, last][0]
+        if first not in known:
+            raise ConfigError(f"environment: {variable}: no option {first!r}{_suggestion(first, known)}")
+        target = tree
+        for parent in parents:
+            target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"environment: {variable}: {parent!r} is no table")
+        try:
+            target[last] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            target[last] = text
+
+
+def _check_agencies(config: Config, where: str) -> None:
+    """Every source belongs to an agency that exists."""
+    for name, collector in config.collectors.items():
+        for source in collector.sources(name):
+            if source.agency not in config.agencies:
+                raise ConfigError(
+                    f"{where}: collectors.{name}: no agency {source.agency!r}"
+                    f"{_suggestion(source.agency, config.agencies)}; add [agencies.{source.agency}] with a name"
+                )

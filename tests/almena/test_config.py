@@ -1,0 +1,115 @@
+"""The configuration says where and what instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from almena.clock import SECOND, Span
+from almena.config import Components, Config, load
+from almena.errors import ConfigError
+
+
+@dataclass(kw_only=True)
+class Token:
+    agency: str
+    expect: Span | None = None
+
+
+@dataclass(kw_only=True)
+class Syslog:
+    agency: str
+    listen: str = "127.0.0.1:5514"
+    max_line: int = 1024
+    tokens: dict[str, Token] = field(default_factory=dict)
+
+    def sources(self, name: str) -> Iterable[SimpleNamespace]:
+        return [SimpleNamespace(name=name, agency=self.agency)]
+
+
+@dataclass(kw_only=True)
+class Settings:
+    window: Span = field(default_factory=lambda: Span(60 * SECOND))
+
+
+KINDS = Components(
+    collectors={"syslog": Syslog}, detectors={"beacon": Settings}, notify={"log": Settings}, desk=Settings, console=Settings
+)
+
+
+def read(tmp_path: Path, text: str, **environ: str) -> Config:
+    path = tmp_path / "almena.toml"
+    path.write_text(text, "utf-8")
+    return load(path, KINDS, environ)
+
+
+GOOD = """
+bus = "sqlite:/var/lib/almena/bus.sqlite"
+[agencies.sfa]
+name = "Secretaría de Finanzas y Administración"
+[collectors.edge]
+type = "syslog"
+agency = "sfa"
+[collectors.edge.tokens.pagos]
+agency = "sfa"
+expect = "5m"
+[desk]
+window = "1h30m"
+"""
+
+
+def test_reads_components_spans_and_nested_tables(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD)
+    assert config.bus == "sqlite:/var/lib/almena/bus.sqlite"
+    assert config.collectors["edge"].tokens["pagos"].expect == 300 * SECOND
+    assert config.desk.window == 5400 * SECOND
+    assert config.console.window == 60 * SECOND
+
+
+def test_environment_wins(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD, ALMENA_PARTITIONS="8", ALMENA_DESK__WINDOW="10s", ALMENA_BUS="memory:", OTHER="1")
+    assert (config.partitions, config.desk.window, config.bus) == (8, 10 * SECOND, "memory:")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("buss = 'memory:'", "almena.toml: no option 'buss'; did you mean 'bus'?"),
+        ("path = 'x'", "almena.toml: there is no option 'path'"),
+        (
+            GOOD.replace('agency = "sfa"\n[', 'agency = "sfa"\nlisen = "x"\n[', 1),
+            "almena.toml: collectors.edge: syslog has no option 'lisen'; did you mean 'listen'?",
+        ),
+        (
+            GOOD.replace('type = "syslog"', 'type = "syslgo"'),
+            "almena.toml: collectors.edge: no type 'syslgo'; did you mean 'syslog'?; there are syslog",
+        ),
+        (GOOD.replace('type = "syslog"', ""), "almena.toml: collectors.edge: the option 'type' is missing; one of syslog"),
+        (
+            GOOD.replace('expect = "5m"', 'expect = "soon"'),
+            "almena.toml: collectors.edge.tokens.pagos.expect: 'soon' is no length of time",
+        ),
+        (GOOD.replace("[collectors.edge]", "[collectors.edge]\nmax_line = 'x'"), "collectors.edge.max_line: expected `int`"),
+        (GOOD.replace("[agencies.sfa]", "[agencies.sfb]"), "collectors.edge: no agency 'sfa'; did you mean 'sfb'?"),
+        ("[detectors.beacn]", "no detector 'beacn'; did you mean 'beacon'?"),
+        ("desk = 3", "almena.toml: desk: expected a table of options, got int"),
+        ("collectors = 3", "almena.toml: collectors: expected tables like [collectors.name]"),
+        ("partitions = 0", "almena.toml: partitions: 0 is not between 1 and 1000"),
+        ("bus = [", "almena.toml: no valid TOML"),
+    ],
+)
+def test_errors_say_where_and_what_instead(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(tmp_path, text)
+    assert message in str(error.value)
+
+
+def test_a_missing_file_and_an_unknown_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load(tmp_path / "none.toml", KINDS, {})
+    with pytest.raises(ConfigError, match="ALMENA_BUSS: no option 'buss'; did you mean 'bus'"):
+        read(tmp_path, "", ALMENA_BUSS="memory:")
