@@ -83,7 +83,7 @@ class Session(Protocol):
         """Up to `limit` records of the partitions owned, waiting up to `timeout` seconds for the first."""
 
     def restore(self, partition: int) -> Snapshot:
-        """The committed state and position of a partition just gained; reading resumes there."""
+        """The committed state and position of a partition just gained; the poll that gained it reads on from there."""
 
     def commit(self, outputs: Outputs, state: Changes, positions: Mapping[int, int]) -> None:
         """All or nothing, as later sessions see it. Raises Fenced when a partition has a newer owner."""

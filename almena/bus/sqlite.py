@@ -52,6 +52,11 @@ CREATE TABLE IF NOT EXISTS state (
     PRIMARY KEY (topic, grp, partition, key)) WITHOUT ROWID;
 """
 
+_READ = """
+SELECT base, time, payload FROM batches WHERE topic = ? AND partition = ? AND base >= coalesce(
+    (SELECT max(base) FROM batches WHERE topic = ? AND partition = ? AND base <= ?), 0) ORDER BY base
+"""
+
 _Row = tuple[str, bytes, dict[str, str]]
 _encode = msgspec.msgpack.Encoder().encode
 _decode_rows = msgspec.msgpack.Decoder(list[_Row]).decode
@@ -146,20 +151,19 @@ class SqliteBus:
     def read(self, position: Position, limit: int = 1) -> Sequence[Stored]:
         """Up to `limit` records of one partition from `position` on."""
         found: list[Stored] = []
-        rows = self.query(
-            "SELECT base, time, payload FROM batches WHERE topic = ? AND partition = ? AND base >= "
-            "coalesce((SELECT max(base) FROM batches WHERE topic = ? AND partition = ? AND base <= ?), 0) "
-            "ORDER BY base LIMIT ?",
-            *(position.topic, position.partition, position.topic, position.partition, position.offset),
-            limit // ROW_RECORDS + 2 if limit >= ROW_RECORDS else limit + 1,
-        )
-        for base, moment, payload in rows:
-            for index, (key, value, headers) in enumerate(_decode_rows(self._unpress.decompress(payload))):
-                offset = base + index
-                if offset >= position.offset:
-                    found.append(Stored(position.topic, position.partition, offset, moment, key, value, headers))
-                    if len(found) == limit:
-                        return found
+        place = (position.topic, position.partition)
+        with self._lock:
+            try:
+                rows = self._db.execute(_READ, (*place, *place, position.offset))
+                for base, moment, payload in rows:
+                    for index, (key, value, headers) in enumerate(_decode_rows(self._unpress.decompress(payload))):
+                        if base + index >= position.offset:
+                            found.append(Stored(*place, base + index, moment, key, value, headers))
+                            if len(found) == limit:
+                                rows.close()
+                                return found
+            except (sqlite3.Error, zstandard.ZstdError, msgspec.MsgspecError) as error:
+                raise BusError(f"bus: {position.topic}/{position.partition} cannot be read: {error}") from error
         return found
 
     def session(self, topic: str, *, group: str, member: str) -> SqliteSession:
@@ -258,14 +262,13 @@ class SqliteSession:
             gained, lost = self._balance()
 
     def restore(self, partition: int) -> Snapshot:
-        """The committed state and position of a partition just gained; reading resumes there."""
+        """The committed state and position of a partition just gained; reading has resumed there."""
         with self._bus.transaction():
             rows = self._bus.query(
                 "SELECT key, value FROM state WHERE topic = ? AND grp = ? AND partition = ?",
                 *(self._topic, self._group, partition),
             )
             position = self._position(partition)
-        self._next[partition] = position
         return Snapshot(dict(rows), position)
 
     def commit(self, outputs: Outputs, state: Changes, positions: Mapping[int, int]) -> None:
