@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from almena.clock import SECOND, Span
 from almena.event import Event
@@ -74,8 +74,15 @@ class Parser(Protocol):
 class Sink(Protocol):
     """Where collectors hand records on."""
 
-    async def append(self, source: Source, records: Sequence[Raw]) -> None:
-        """Parse, mask and append; when it returns the records (or their dead letters) are durable."""
+    async def append(self, source: Source, records: Sequence[Raw]) -> int:
+        """Parse, mask and append; when it returns the records (or their dead letters) are durable.
+
+        Returns how many became dead letters. Waits while there is no room and for as long as the bus refuses.
+        A caller that is cancelled while it waits has still handed its records over.
+        """
+
+    def state(self) -> Literal["open", "full", "down"]:
+        """Whether an append would go through at once, wait for room, or wait for a bus that refuses."""
 
     def dropped(self, source: Source, reason: str, count: int) -> None:
         """Count records that are lost for good, such as datagrams the kernel threw away; durable soon after."""
