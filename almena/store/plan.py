@@ -94,7 +94,7 @@ class Plan:
         )
 
     def _text_rows(self) -> Sql:
-        return Sql("SELECT rowid FROM words WHERE words MATCH ?", (self._match,))
+        return Sql("SELECT rowid AS row FROM words WHERE words MATCH ?", (self._match,))
 
     def first(self, *, always: bool = False) -> tuple[Sql, list[Sql]]:
         """The rows to begin with (empty for all of the kind), and the tests left for each of them.

@@ -72,12 +72,13 @@ class SqliteStore:
         outcomes: dict[str, Outcome] = {}
         with self._write() as connection:
             version = _next_version(connection)
+            names = _Names(connection, kind)
             for identity, body in bodies.items():
                 there = connection.execute(
                     "SELECT body FROM documents WHERE kind = ? AND id = ?", (kind, identity)
                 ).fetchone()
                 if there is None:
-                    _insert(connection, kind, identity, body, version)
+                    _insert(connection, names, identity, body, version)
                     outcomes[identity] = "created"
                 else:
                     outcomes[identity] = "same" if there[0] == body else "different"
@@ -106,7 +107,7 @@ class SqliteStore:
             if found is None:
                 raise Conflict(f"{kind}/{id}: changed since it was read; read it again")
             new = _next_version(connection)
-            _update(connection, kind, found[0], decode(found[1]), body, new)
+            _update(connection, _Names(connection, kind), found[0], decode(found[1]), body, new)
         return new
 
     def delete(self, kind: str, id: str) -> None:  # noqa: A002
@@ -264,30 +265,52 @@ def _next_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("UPDATE counter SET version = version + 1 RETURNING version").fetchone()[0])
 
 
-def _insert(connection: sqlite3.Connection, kind: str, identity: str, body: bytes, version: int) -> None:
+class _Names:
+    """The numbers of a kind's fields, in one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, kind: str) -> None:
+        self.kind = kind
+        self._connection = connection
+        rows = connection.execute("SELECT name, number FROM names WHERE kind = ?", (kind,))
+        self._numbers: dict[str, int] = dict(rows.fetchall())
+
+    def pairs(self, row: int, seen: Index) -> set[tuple[int, int, Value]]:
+        """The rows of the table `fields` for a document, with numbers for fields not seen before."""
+        return {(row, self._number(name), value) for name, values in seen.items() for value in values}
+
+    def _number(self, name: str) -> int:
+        number = self._numbers.get(name)
+        if number is None:
+            created = self._connection.execute("INSERT INTO names (kind, name) VALUES (?, ?)", (self.kind, name))
+            assert created.lastrowid is not None
+            number = self._numbers[name] = created.lastrowid
+        return number
+
+
+def _insert(connection: sqlite3.Connection, names: _Names, identity: str, body: bytes, version: int) -> None:
     document = decode(body)
     seen = index(document)
     row = connection.execute(
         "INSERT INTO documents (kind, id, version, time, body) VALUES (?, ?, ?, ?, ?)",
-        (kind, identity, version, _time(seen), body),
+        (names.kind, identity, version, _time(seen), body),
     ).lastrowid
     assert row is not None
-    _put_values(connection, _pairs(connection, kind, row, seen))
-    connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, _text(kind, document)))
+    _put_values(connection, names.pairs(row, seen))
+    connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, _text(names.kind, document)))
 
 
-def _update(connection: sqlite3.Connection, kind: str, row: int, old: Document, body: bytes, version: int) -> None:
+def _update(connection: sqlite3.Connection, names: _Names, row: int, old: Document, body: bytes, version: int) -> None:
     """Write only what differs: triage changes a few fields of a document with many."""
     document = decode(body)
     seen = index(document)
     connection.execute(
         "UPDATE documents SET version = ?, time = ?, body = ? WHERE row = ?", (version, _time(seen), body, row)
     )
-    before = _pairs(connection, kind, row, index(old))
-    after = _pairs(connection, kind, row, seen)
+    before = names.pairs(row, index(old))
+    after = names.pairs(row, seen)
     connection.executemany("DELETE FROM fields WHERE row = ? AND field = ? AND value = ?", before - after)
     _put_values(connection, after - before)
-    if (text := _text(kind, document)) != _text(kind, old):
+    if (text := _text(names.kind, document)) != _text(names.kind, old):
         connection.execute("UPDATE words SET text = ? WHERE rowid = ?", (text, row))
 
 
@@ -298,24 +321,6 @@ def _remove(connection: sqlite3.Connection, rows: Sequence[tuple[int]]) -> None:
 
 def _put_values(connection: sqlite3.Connection, pairs: set[tuple[int, int, Value]]) -> None:
     connection.executemany("INSERT INTO fields (row, field, value) VALUES (?, ?, ?)", pairs)
-
-
-def _pairs(connection: sqlite3.Connection, kind: str, row: int, seen: Index) -> set[tuple[int, int, Value]]:
-    return {
-        (row, number, value)
-        for name, values in seen.items()
-        for number in (_number(connection, kind, name),)
-        for value in values
-    }
-
-
-def _number(connection: sqlite3.Connection, kind: str, name: str) -> int:
-    number = field_number(connection, kind, name)
-    if number >= 0:
-        return number
-    created = connection.execute("INSERT INTO names (kind, name) VALUES (?, ?)", (kind, name)).lastrowid
-    assert created is not None
-    return created
 
 
 def _time(seen: Index) -> Value | None:

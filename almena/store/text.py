@@ -46,15 +46,19 @@ def index_tokens(values: Iterable[str]) -> list[str]:
     >>> index_tokens(["Contraseña svc_backup 10.0.0.5"])
     ['contraseña', 'contrasena', 'svc_backup', 'svc', 'backup', '10.0.0.5']
     """
-    found: dict[str, None] = {}
+    whole: dict[str, None] = {}
     for value in values:
-        for word in tokens(value):
-            for name in (word, *_pieces(word)):
-                found[name] = None
-                if "ñ" in name:
-                    found[name.replace("ñ", "n")] = None
-            if len(found) >= MOST_WORDS:
-                return list(found)[:MOST_WORDS]
+        whole.update(dict.fromkeys(tokens(value)))
+        if len(whole) >= MOST_WORDS:
+            break
+    found: dict[str, None] = {}
+    for word in whole:
+        for name in (word, *_pieces(word)):
+            found[name] = None
+            if "ñ" in name:
+                found[name.replace("ñ", "n")] = None
+        if len(found) >= MOST_WORDS:
+            break
     return list(found)
 
 
@@ -71,7 +75,7 @@ def fold(text: str) -> str:
 
 
 def _pieces(word: str) -> list[str]:
-    pieces = [piece for piece in _JOINT.split(word) if piece]
-    if len(pieces) < 2 or ":" in word or all(piece.isdigit() for piece in pieces):
+    if word.isalnum() or ":" in word:
         return []
-    return pieces
+    pieces = [piece for piece in _JOINT.split(word) if piece]
+    return [] if all(piece.isdigit() for piece in pieces) else pieces
