@@ -14,7 +14,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-KEYS = st.text(st.characters(exclude_characters="\x1f", exclude_categories=("Cs",)), max_size=5)
+KEYS = st.text(st.characters(exclude_characters="\x1f", exclude_categories=["Cs"]), max_size=5)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("tu"), KEYS, VALUES | st.just(...)), max_size=30))

@@ -1,0 +1,65 @@
+# What CI runs is what you run. Every target does its own set-up; nothing is installed outside .venv but
+# the Debian packages that tests need, where the machine lets us.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN_STAMP := .venv/.run
+DEV_STAMP := .venv/.dev
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check golden docs stack bench faults lock clean
+
+help:  ## Show the targets.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(RUN_STAMP)  ## Make .venv from the hash-locked list.
+
+$(RUN_STAMP): requirements/run.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Almena needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --require-hashes --only-binary :all: -r requirements/run.txt
+	$(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(DEV_STAMP): $(RUN_STAMP) requirements/dev.txt
+	$(PIP) --require-hashes --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+run: install  ## Run the demo: everything on this machine, with simulated traffic.
+	@$(BIN)/almena demo
+
+test: $(DEV_STAMP)  ## Run all tests but the long fault runs.
+	@sh tests/servers.sh
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not faults"
+
+check: $(DEV_STAMP)  ## Lint, types, rules.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/almena rules check
+	$(BIN)/almena rules test
+
+golden: $(DEV_STAMP)  ## Rewrite the parsers' expected events; review the diff.
+	ALMENA_GOLDEN=write $(BIN)/python -m pytest -q tests/collectors/parsers
+
+docs: $(DEV_STAMP)  ## Rewrite the generated reference pages under docs/.
+	$(BIN)/python -m docs.generate
+
+stack: $(DEV_STAMP)  ## Install the real servers that tests use: Chromium and Prometheus.
+	@sh tests/servers.sh
+
+bench: $(DEV_STAMP)  ## Measure; the figures go to stdout.
+	$(BIN)/python -m bench
+
+faults: $(DEV_STAMP)  ## The long fault runs: kill -9 a hundred times under load.
+	$(BIN)/python -m pytest -q -m faults -s
+
+lock:  ## Write both locks anew; needs uv.
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-build --python-version 3.11 \
+		--custom-compile-command "make lock" requirements/run.in -o requirements/run.txt
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-build --python-version 3.11 \
+		--custom-compile-command "make lock" requirements/dev.in -o requirements/dev.txt
+
+clean:  ## Remove the environment and the demo's data.
+	rm -rf .venv data

@@ -1,0 +1,126 @@
+"""The composition root: from a configuration to the roles that run it; only this folder and `cli.py` import upward."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, Bus, open_bus
+from almena.config import Components, Config, load
+from almena.paths import rules_dir
+from almena.sealing import Secret
+from almena.store import Store, open_store
+
+if TYPE_CHECKING:
+    from detectors.sigma.loader import RuleSet
+
+    from collectors.base import Source
+
+ROLES = ("collect", "detect", "correlate", "desk", "console")
+"""The roles of an installation, in the order of the flow."""
+
+
+def components() -> Components:
+    """Every component a configuration may name."""
+    from almena.console.settings import ConsoleSettings
+    from almena.desk.notify import NOTIFIERS
+    from almena.desk.settings import DeskSettings
+    from collectors import COLLECTORS
+    from detectors import DETECTORS
+
+    return Components(
+        collectors=COLLECTORS, detectors=DETECTORS, notify=NOTIFIERS, desk=DeskSettings, console=ConsoleSettings
+    )
+
+
+def configuration(path: Path | None) -> Config:
+    """The configuration in `path`, or in `almena.toml` of this folder when there is one; relative paths are taken
+    from the folder of the file."""
+    if path is None and Path("almena.toml").exists():
+        path = Path("almena.toml")
+    config = load(path, components())
+    if path is not None:
+        base = path.resolve().parent
+        config.data = str(base / config.data)
+        config.bus = _anchored(config.bus, base)
+        config.store = _anchored(config.store, base)
+        config.rules = [str(base / folder) for folder in config.rules]
+    return config
+
+
+def _anchored(url: str, base: Path) -> str:
+    scheme, _, rest = url.partition(":")
+    return f"{scheme}:{base / rest}" if scheme == "sqlite" and rest != ":memory:" else url
+
+
+def secret_of(config: Config) -> Secret:
+    """The installation's one secret, from which all keys are derived."""
+    return Secret.load(Path(config.data) / "secret.key")
+
+
+def sources_of(config: Config) -> dict[str, Source]:
+    """Every source by name."""
+    found: dict[str, Source] = {}
+    for name, collector in config.collectors.items():
+        for source in collector.sources(name):
+            found[source.name] = source
+    return found
+
+
+def bus_of(config: Config) -> Bus:
+    """The configured bus, with the topics of all roles."""
+    bus = open_bus(config.bus, partitions=config.partitions)
+    for topic in (EVENTS, HITS, ALERTS, DEAD, LEDGER):
+        bus.partitions(topic)
+    return bus
+
+
+def member(role: str) -> str:
+    """This process's name in its group: static, so that it takes its partitions back at once after a crash."""
+    return f"{role}@{socket.gethostname()}"
+
+
+def ruleset(config: Config) -> RuleSet:
+    """The configured rules."""
+    from detectors.sigma.loader import load_rules
+
+    return load_rules([Path(folder) for folder in config.rules] or [rules_dir()])
+
+
+def detectors_of(config: Config) -> list[Any]:
+    """The anomaly detectors, each with its configured settings or its defaults."""
+    from detectors import DETECTORS
+
+    expected = {
+        source.name: (source.agency, int(source.expect))
+        for source in sources_of(config).values()
+        if source.expect is not None
+    }
+    found = []
+    for name, kind in DETECTORS.items():
+        detector = config.detectors.get(name) or kind()
+        if hasattr(detector, "expected"):
+            detector.expected = expected
+        found.append(detector)
+    return found
+
+
+def operators_of(config: Config, rules: RuleSet) -> dict[str, Any]:
+    """Correlations and anomaly detectors by name."""
+    from detectors.sigma.detector import operators
+
+    return {operator.name: operator for operator in [*operators(rules), *detectors_of(config)]}
+
+
+@contextlib.contextmanager
+def opened(config: Config) -> Iterator[tuple[Bus, Store]]:
+    """The bus and the store, closed at the end."""
+    bus, store = bus_of(config), open_store(config.store)
+    try:
+        yield bus, store
+    finally:
+        bus.close()
+        store.close()

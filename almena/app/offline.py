@@ -1,0 +1,160 @@
+"""The commands that need no service: replay, parse, rules check, rules test."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from almena import replay as replaying
+from almena.app import configuration, detectors_of, operators_of
+from almena.config import Config
+from almena.errors import UsageError
+from almena.event import Event
+from almena.masking import Masker
+from almena.paths import rules_dir
+from almena.replay import Place, Totals
+
+if TYPE_CHECKING:
+    from detectors.sigma.loader import RuleSet
+
+Batches = Iterator[list[tuple[Place, Event]]]
+
+
+def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool, config: Path | None) -> int:
+    """Detect over files; alerts (or verdicts) on stdout, progress and a summary on stderr."""
+    from detectors.sigma.detector import SigmaDetector
+    from detectors.sigma.loader import load_rules
+
+    settings = configuration(config)
+    files = replaying.files_of(paths)
+    mode = "native" if format_ == "native" else "ecs"
+    folders = rules or [Path(folder) for folder in settings.rules] or [rules_dir()]
+    ruleset = load_rules(folders, mode=mode)
+    _complain(ruleset)
+    mask = _no_mask if mode == "native" else _masker(settings)
+    totals = Totals()
+    began = time.monotonic()
+    source = _batches(files, format_, mask, totals)
+    detector = SigmaDetector(ruleset)
+    if verdicts:
+        for line, rule in replaying.verdicts(source, detector.match_ids):
+            print(f"{line}\t{rule}")
+    else:
+        anomalies = [] if mode == "native" else detectors_of(settings)
+        operators = operators_of(settings, ruleset) if mode == "ecs" else _correlations(ruleset)
+        for alert in replaying.alerts(source, [detector, *anomalies], operators, totals):
+            print(replaying.dump(alert))
+    print(replaying.summary(totals, began, time.monotonic()), file=sys.stderr)
+    return 0
+
+
+def _correlations(ruleset: RuleSet) -> dict[str, Any]:
+    from detectors.sigma.detector import operators
+
+    return {operator.name: operator for operator in operators(ruleset)}
+
+
+def _complain(ruleset: RuleSet) -> None:
+    for rejection in ruleset.rejected:
+        print(f"rule {rejection.rule} ({rejection.file}) is rejected: {rejection.reason}", file=sys.stderr)
+    if not ruleset.rules and not ruleset.correlations:
+        raise UsageError("no rule was loaded; `--rules DIR` names a folder of Sigma rules")
+
+
+def _no_mask(event: Event) -> Event:
+    return event
+
+
+def _masker(config: Config) -> Callable[[Event], Event]:
+    """Masking under the installation's key when there is one; otherwise under a key of this run alone."""
+    from almena.sealing import Secret
+
+    path = Path(config.data) / "secret.key"
+    known = path.exists() or "ALMENA_SECRET" in __import__("os").environ
+    key = Secret.load(path).derive("masking") if known else secrets.token_bytes(32)
+    return Masker(key).mask
+
+
+def _batches(files: list[Path], format_: str, mask: Callable[[Event], Event], totals: Totals) -> Batches:
+    """Events of all files in batches, with a progress bar on stderr while a person watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from collectors.reading import read
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[records]:,} records"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=sum(path.stat().st_size for path in files), records=0)
+        done = 0
+        for path in files:
+            kind, items, read_one = read(path, format_)
+            progress.update(task, description=f"{path.name} ({kind})")
+
+            def masked(raw: bytes, name: str, read_one: replaying.Reader = read_one) -> Event:
+                return mask(read_one(raw, name))
+
+            size = path.stat().st_size
+            packed = path.suffix in (".gz", ".xz")
+            for batch in replaying.batches(items, masked, totals):
+                yield batch
+                if not packed:
+                    progress.update(task, completed=done + min(batch[-1][0].offset, size), records=totals.records)
+            done += size
+            progress.update(task, completed=done, records=totals.records)
+
+
+def parse(file: Path, parser: str, zone: str) -> int:
+    """Print the event of each record; what cannot be read is said on stderr, and the exit code is 1 then."""
+    from collectors.reading import read
+
+    (path,) = replaying.files_of([file])[:1] or [file]
+    _, items, read_one = read(path, parser, zone)
+    mask = _masker(configuration(None))
+    totals = Totals()
+    for batch in replaying.batches(items, lambda raw, name: mask(read_one(raw, name)), totals):
+        for _, event in batch:
+            print(replaying.plain(event))
+    if totals.dead:
+        print(f"{sum(totals.dead.values())} of {totals.records} records were not understood", file=sys.stderr)
+    return 1 if totals.dead else 0
+
+
+def rules_check(directory: Path | None) -> int:
+    """Say what is wrong with rules; exit code 1 when one is rejected."""
+    from detectors.sigma.check import check
+    from rich.console import Console
+
+    report = check([_folder(directory)])
+    console = Console(highlight=False, soft_wrap=True)
+    for rejection in report.rejected:
+        console.print(f"[red]✗[/red] {rejection.file}: {rejection.rule}: {rejection.reason}", markup=True)
+    for warning in report.warnings:
+        console.print(f"[yellow]![/yellow] {warning}")
+    console.print(f"{report.loaded} rules loaded, {len(report.rejected)} rejected, {len(report.warnings)} warnings")
+    return 1 if report.rejected else 0
+
+
+def rules_test(directory: Path | None) -> int:
+    """Run every rule's own examples; exit code 1 when one fails."""
+    from detectors.sigma.check import run_tests
+    from rich.console import Console
+
+    outcome = run_tests([_folder(directory)])
+    console = Console(highlight=False, soft_wrap=True)
+    for failure in outcome.failures:
+        console.print(f"[red]✗[/red] {failure}")
+    console.print(f"{outcome.passed} examples passed, {len(outcome.failures)} failed")
+    return 1 if outcome.failures else 0
+
+
+def _folder(directory: Path | None) -> Path:
+    if directory is None:
+        return rules_dir()
+    if not directory.exists():
+        raise UsageError(f"{directory}: no such folder; `almena rules test DIR` names one with Sigma rules")
+    return directory

@@ -1,0 +1,228 @@
+"""The commands of operators: up, status, dead letters, backup and restore."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from almena import backup as backups
+from almena.app import configuration, opened, secret_of, sources_of
+from almena.bus import EVENTS, Record
+from almena.clock import format_time, now, parse_time
+from almena.config import Config
+from almena.errors import ParseError, UsageError
+from almena.event import encode
+from almena.status import status
+from almena.store import ALL, AUDIT, DEAD, Filter, Query, Store, Versioned
+from almena.supervisor import Supervisor
+from almena.words import safe
+
+ROLES = ("collect", "detect", "correlate", "desk", "console")
+"""The roles of an installation, in the order of the flow."""
+
+_PAGE = 500
+
+
+def up(path: Path | None) -> int:
+    """Run all roles until told to stop."""
+    config = configuration(path)
+    file = Path(config.path) if config.path else None
+    if file is None:
+        raise UsageError("there is no almena.toml in this folder; `almena up --config FILE` names one")
+    if not config.collectors:
+        raise UsageError(f"{file.name}: no [collectors.<name>] is configured; CONTRIBUTING.md shows one")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s almena %(levelname)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with only_one(config):
+        supervisor = Supervisor(ROLES, file, Path(config.data))
+        supervisor.start()
+        logging.getLogger("almena").info("console on http://%s", config.console.listen)
+        supervisor.watch(stop)
+        return 0 if supervisor.stop() else 1
+
+
+@contextlib.contextmanager
+def only_one(config: Config) -> Iterator[None]:
+    """Hold the installation's lock; raises UsageError when another process has it."""
+    data = Path(config.data)
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "almena.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{data}: Almena runs there already; stop it first") from None
+        yield
+
+
+def expected_of(config: Config) -> dict[str, int]:
+    """How often each source speaks at least, where that is configured."""
+    return {name: int(source.expect) for name, source in sources_of(config).items() if source.expect is not None}
+
+
+def show_status(config: Config, *, json: bool) -> int:
+    """Print the status; 1 when something is wrong."""
+    with opened(config) as (bus, store):
+        found = status(store, bus, expected=expected_of(config), language=config.language)
+    if json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        _print_status(found)
+    return 0 if found["ok"] else 1
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table("fuente", "dependencia", "última vez", box=None, header_style="dim")
+    for title in ("eventos", "tardíos", "mal formados", "perdidos"):
+        table.add_column(title, justify="right")
+    for source in found["sources"]:
+        counts = (f"{source[name]:,}" for name in ("events", "late", "dead_letters", "drops"))
+        table.add_row(safe(source["name"]), safe(source["agency"]), (source["last_seen"] or "—")[:19], *counts)
+    console.print(table)
+    rules = found["rules"]
+    lag = ", ".join(f"{topic} {count:,}" for topic, count in found["lag"].items())
+    console.print(f"\neventos {found['events']:,} · alertas {found['alerts']:,} · reglas {rules['loaded']}")
+    console.print(f"por leer: {lag}")
+    for problem in found["problems"]:
+        console.print(f"✗ {problem}")
+    console.print("✓ todo bien" if found["ok"] else "")
+
+
+def _letters(store: Store, *, every: bool, source: str = "") -> Iterator[Versioned]:
+    filters = [] if every else [Filter("almena.dead.status", "in", ("open",))]
+    if source:
+        filters.append(Filter("almena.source.name", "in", (source,)))
+    query = Query(kind=DEAD, scope=ALL, filters=tuple(filters), limit=_PAGE)
+    cursor: str | None = None
+    while True:
+        page = store.search(query, cursor)
+        yield from page.items
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def dead_list(config: Config, *, limit: int, every: bool) -> int:
+    """One dead letter per line."""
+    with opened(config) as (_, store):
+        for number, letter in enumerate(_letters(store, every=every)):
+            if number == limit:
+                print(f"… more; `--limit` shows them (now {limit})", file=sys.stderr)
+                break
+            document = letter.document
+            names = (
+                "@timestamp",
+                "almena.source.name",
+                "almena.dead.parser",
+                "almena.dead.status",
+                "almena.dead.reason",
+            )
+            print("\t".join([letter.id, *(safe(document.get(name, "")) for name in names)]))
+    return 0
+
+
+def _letter(store: Store, identity: str) -> Versioned:
+    found = store.get(DEAD, identity, scope=ALL)
+    if found is None:
+        raise UsageError(f"there is no dead letter {identity!r}; `almena dead list` shows them")
+    return found
+
+
+def dead_show(config: Config, identity: str) -> int:
+    """One dead letter with its original bytes, which may hold personal data: the look is audited."""
+    with opened(config) as (_, store):
+        document = _letter(store, identity).document
+        moment = format_time(now())
+        entry = {"@timestamp": moment, "event.action": "dead_letter_shown", "almena.audit.target": identity}
+        store.create_many(AUDIT, {f"dead-{identity}-{moment}": entry | {"user.name": _person()}})
+    for name in sorted(document):
+        if name != "almena.dead.sealed":
+            print(f"{name}: {safe(document[name], 2_000)}")
+    original = secret_of(config).unseal(str(document["almena.dead.sealed"]))
+    print(f"\n{len(original)} bytes:\n{safe(original.decode('utf-8', 'backslashreplace'), 1 << 20)}")
+    return 0
+
+
+def _person() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def dead_replay(config: Config, identities: list[str], source: str) -> int:
+    """Parse letters again and append what is understood now; 1 when some are still not understood."""
+    done = failed = 0
+    with opened(config) as (bus, store):
+        letters = [_letter(store, identity) for identity in identities] or list(
+            _letters(store, every=False, source=source)
+        )
+        for letter in letters:
+            if letter.document.get("almena.dead.status") != "open":
+                continue
+            try:
+                record = revived(config, letter)
+            except ParseError as error:
+                failed += 1
+                print(f"{letter.id}: still not understood: {error}", file=sys.stderr)
+                continue
+            bus.append(EVENTS, [record])
+            document = letter.document | {"almena.dead.status": "replayed", "almena.dead.replayed": format_time(now())}
+            store.replace(DEAD, letter.id, document, letter.version)
+            done += 1
+    print(f"{done} put back, {failed} still not understood")
+    return 1 if failed else 0
+
+
+def revived(config: Config, letter: Versioned) -> Record:
+    """The letter's event as a record of a lane of its own, so that it is no repeat; raises ParseError."""
+    from almena.masking import Masker
+    from collectors.base import Raw
+    from collectors.intake import event_of
+    from collectors.parsers import PARSERS
+
+    document = letter.document
+    source = sources_of(config).get(str(document["almena.source.name"]))
+    if source is None:
+        raise ParseError(f"source {document['almena.source.name']} is no longer configured")
+    secret = secret_of(config)
+    raw = Raw(
+        data=secret.unseal(str(document["almena.dead.sealed"])),
+        lane=str(document["almena.dead.lane"]),
+        seq=int(document["almena.dead.seq"]),
+        received=parse_time(str(document["@timestamp"])),
+        origin=str(document.get("almena.dead.origin", "")),
+        place=int(document.get("almena.dead.place") or 0),
+    )
+    event = event_of(source, raw, PARSERS[source.parser], Masker(secret.derive("masking")).mask)
+    headers = {"source": source.name, "agency": source.agency, "lane": f"dead.{letter.id}", "seq": "0"}
+    return Record(f"{source.name}/dead.{letter.id}", encode(event), headers)
+
+
+def backup(config: Config, archive: Path) -> int:
+    """Write an archive of the installation."""
+    print(f"{archive}: {', '.join(backups.save(config, archive))}")
+    return 0
+
+
+def restore(config: Config, archive: Path, *, force: bool) -> int:
+    """Bring an archive back."""
+    with only_one(config):
+        print(f"{config.data}: {', '.join(backups.load(config, archive, force=force))}")
+    return 0

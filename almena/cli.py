@@ -1,0 +1,219 @@
+"""The command line: every command's words, options and errors; the work is done elsewhere and imported late."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from almena import __version__
+from almena.errors import AlmenaError
+
+if TYPE_CHECKING:
+    from almena.config import Config
+
+app = typer.Typer(
+    name="almena",
+    help="Almena: logs in, attacks and frauds out, in time.\n\nBegin with [bold]almena demo[/bold].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+rules_app = typer.Typer(no_args_is_help=True, help="Check and test Sigma rules.")
+dead_app = typer.Typer(no_args_is_help=True, help="Look at dead letters and put them back after a fix.")
+app.add_typer(rules_app, name="rules")
+app.add_typer(dead_app, name="dead")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The configuration; almena.toml of this folder when there is one."),
+]
+RulesOption = Annotated[
+    list[Path] | None, typer.Option("--rules", help="A folder or archive of Sigma rules; may be given again.")
+]
+
+
+def main() -> NoReturn:
+    """Run the command line; errors a person can act on are shown without a traceback."""
+    try:
+        app()
+    except AlmenaError as error:
+        print(f"almena: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"almena {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Say what all commands share."""
+
+
+@app.command(epilog="Example: almena demo --once")
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="Play the scenes as fast as possible, then report and end.")
+    ] = False,
+    data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path("data"),
+    port: Annotated[int, typer.Option(help="Port of the console on 127.0.0.1.")] = 8080,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 1,
+) -> None:
+    """Run everything on this machine with simulated traffic, attacks and frauds."""
+    from almena.app.demo import run
+
+    raise typer.Exit(run(data=data, port=port, seed=seed, once=once))
+
+
+@app.command(epilog="Example: almena up --config /etc/almena/almena.toml")
+def up(config: ConfigOption = None) -> None:
+    """Run all roles on this machine on real sources, restarting what dies."""
+    from almena.app.operate import up as run
+
+    raise typer.Exit(run(config))
+
+
+@app.command(epilog="Example: almena replay access.log events.ndjson Security.evtx")
+def replay(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders; .gz and .xz are opened.", show_default=False)],
+    rules: RulesOption = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="auto, native, evtx, pcap, or a parser's name; native: records as they are.")
+    ] = "auto",
+    verdicts: Annotated[bool, typer.Option("--verdicts", help="Only LINE<TAB>RULE_ID pairs, sorted.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Detect over files without any service: one alert per line as JSON."""
+    from almena.app.offline import replay as run
+
+    raise typer.Exit(run(paths, rules or [], format_, verdicts=verdicts, config=config))
+
+
+@app.command(epilog="Example: almena parse --parser nginx access.log")
+def parse(
+    file: Annotated[Path, typer.Argument(help="The file of records.", show_default=False)],
+    parser: Annotated[str, typer.Option(help="A parser's name, evtx, pcap or auto.")] = "auto",
+    zone: Annotated[str, typer.Option(help="Time zone of times written without one.")] = "America/Mexico_City",
+) -> None:
+    """Print the ECS event of each record, masked as it would be stored."""
+    from almena.app.offline import parse as run
+
+    raise typer.Exit(run(file, parser, zone))
+
+
+@rules_app.command("check", epilog="Example: almena rules check rules/")
+def rules_check(directory: Annotated[Path | None, typer.Argument(metavar="[DIR]")] = None) -> None:
+    """Load every rule and say which are rejected, and why; the project's own when no folder is named."""
+    from almena.app.offline import rules_check as run
+
+    raise typer.Exit(run(directory))
+
+
+@rules_app.command("test", epilog="Example: almena rules test rules/linux")
+def rules_test(directory: Annotated[Path | None, typer.Argument(metavar="[DIR]")] = None) -> None:
+    """Run every rule's own examples."""
+    from almena.app.offline import rules_test as run
+
+    raise typer.Exit(run(directory))
+
+
+@app.command(epilog="Example: almena status --json | jq .lag")
+def status(
+    config: ConfigOption = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Say how the installation is doing; exit code 1 when something is wrong."""
+    from almena.app.operate import show_status as run
+
+    raise typer.Exit(run(_config(config), json=json))
+
+
+@dead_app.command("list", epilog="Example: almena dead list --limit 20")
+def dead_list(
+    config: ConfigOption = None,
+    limit: Annotated[int, typer.Option(help="How many at most.")] = 100,
+    all_: Annotated[bool, typer.Option("--all", help="Also those that were put back.")] = False,
+) -> None:
+    """List dead letters, newest first: id, when, source, parser, reason."""
+    from almena.app.operate import dead_list as run
+
+    raise typer.Exit(run(_config(config), limit=limit, every=all_))
+
+
+@dead_app.command("show", epilog="Example: almena dead show 3f9a1c0d2e4b5a67")
+def dead_show(letter: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
+    """Open one dead letter and show its original bytes; the look is written to the audit."""
+    from almena.app.operate import dead_show as run
+
+    raise typer.Exit(run(_config(config), letter))
+
+
+@dead_app.command("replay", epilog="Example: almena dead replay --source portal-nginx")
+def dead_replay(
+    letters: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    config: ConfigOption = None,
+    source: Annotated[str, typer.Option(help="Only this source's.")] = "",
+) -> None:
+    """Parse dead letters again and put those that are understood now on the bus; all of them when none is named."""
+    from almena.app.operate import dead_replay as run
+
+    raise typer.Exit(run(_config(config), letters or [], source))
+
+
+@app.command(epilog="Example: almena backup almena-2026-11-22.tar.gz")
+def backup(
+    file: Annotated[Path, typer.Argument(help="The archive to write.", show_default=False)], config: ConfigOption = None
+) -> None:
+    """Write bus, store, checkpoints and the secret key into one archive, while everything runs."""
+    from almena.app.operate import backup as run
+
+    raise typer.Exit(run(_config(config), file))
+
+
+@app.command(epilog="Example: almena restore almena-2026-11-22.tar.gz")
+def restore(
+    file: Annotated[Path, typer.Argument(help="An archive that `almena backup` wrote.", show_default=False)],
+    config: ConfigOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+) -> None:
+    """Bring bus, store, checkpoints and the secret key back from an archive; the roles must not run."""
+    from almena.app.operate import restore as run
+
+    raise typer.Exit(run(_config(config), file, force=force))
+
+
+def _config(path: Path | None) -> Config:
+    from almena.app import configuration
+
+    return configuration(path)
+
+
+def _role(name: str, text: str) -> None:
+    def command(config: ConfigOption = None) -> None:
+        from almena.app.roles import run_role
+
+        raise typer.Exit(run_role(name, _config(config)))
+
+    command.__doc__ = text
+    app.command(name, epilog=f"Example: almena {name} --config almena.toml", rich_help_panel="Roles")(command)
+
+
+_role("collect", "Take records in, parse and mask them, and append them to the bus.")
+_role("detect", "Run rules and detectors over events.")
+_role("correlate", "Run correlations and baselines over hits, in event time.")
+_role("desk", "Group, suppress and store alerts, and tell people.")
+_role("console", "Serve the console and the API.")

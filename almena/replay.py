@@ -1,0 +1,220 @@
+"""Detection over files without any service: records in, alerts out, in bounded memory."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import lzma
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+import msgspec
+
+from almena.alert import Alert
+from almena.clock import FOREVER, format_time, parse_time
+from almena.correlate import Operator, drive
+from almena.detect import Selector, select
+from almena.errors import ParseError, UsageError
+from almena.event import Event, decode
+from almena.hit import Hit
+from almena.spill import Spill
+from almena.state import State
+
+log = logging.getLogger("almena.replay")
+
+LONGEST_LINE = 1 << 20
+"""Bytes of one line; a longer one is a dead letter."""
+
+BATCH = 500
+"""Events that detectors see at once."""
+
+_TIMES = ("@timestamp", "TimeCreated", "UtcTime", "EventTime", "eventTime", "timestamp", "time")
+
+
+class Reader(Protocol):
+    """Turns one record into an event."""
+
+    def __call__(self, raw: bytes, path: str) -> Event:
+        """Raises ParseError."""
+
+
+@dataclass
+class Place:
+    """Where a record stands in its file."""
+
+    path: str
+    line: int
+    offset: int
+
+
+@dataclass
+class Totals:
+    """What a replay went through."""
+
+    records: int = 0
+    alerts: int = 0
+    dead: Counter[str] = field(default_factory=Counter)
+    """Records that could not be read, by reason."""
+    bytes: int = 0
+
+
+def lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """(1-based line, offset, bytes without line break) of each line; a line too long comes cut, one byte over."""
+    number = offset = 0
+    while True:
+        line = file.readline(LONGEST_LINE + 1)
+        if not line:
+            return
+        number += 1
+        start, offset = offset, offset + len(line)
+        if not line.endswith(b"\n"):
+            while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+                offset += len(rest)
+            offset += len(rest)
+        yield number, start, line.rstrip(b"\r\n")
+
+
+def open_file(path: Path) -> BinaryIO:
+    """The file for reading, decompressed when its name ends in `.gz` or `.xz`; raises UsageError."""
+    try:
+        if path.suffix == ".gz":
+            return cast(BinaryIO, gzip.open(path, "rb"))
+        if path.suffix == ".xz":
+            return cast(BinaryIO, lzma.open(path, "rb"))
+        return path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def files_of(paths: Iterable[Path]) -> list[Path]:
+    """The files that are named, and those in the folders that are named, sorted."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found.extend(sorted(item for item in path.rglob("*") if item.is_file()))
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UsageError(f"{path}: no such file or folder")
+    return found
+
+
+def native(raw: bytes, path: str) -> Event:
+    """A JSON record as it is, without parsing or mapping; only what an alert needs is added."""
+    event = decode(raw)
+    moment = next((event[name] for name in _TIMES if isinstance(event.get(name), str)), None)
+    try:
+        event["@timestamp"] = format_time(_moment(moment))
+    except ValueError:
+        event["@timestamp"] = format_time(0)
+    return event
+
+
+def _moment(text: str | None) -> int:
+    if text is None:
+        raise ValueError("no time")
+    return parse_time(text)
+
+
+def batches(
+    items: Iterable[tuple[Place, bytes | Event | ParseError]], read: Reader, totals: Totals
+) -> Iterator[list[tuple[Place, Event]]]:
+    """Events in batches, with their places; what cannot be read is counted by reason."""
+    batch: list[tuple[Place, Event]] = []
+    for place, item in items:
+        totals.records += 1
+        try:
+            if isinstance(item, ParseError):
+                raise item
+            if isinstance(item, bytes):
+                if len(item) > LONGEST_LINE:
+                    raise ParseError(f"a line longer than {LONGEST_LINE} bytes")
+                if not item.strip():
+                    totals.records -= 1
+                    continue
+                item = read(item, place.path)
+        except ParseError as error:
+            totals.dead[error.reason] += 1
+            log.warning("%s:%d: %s", place.path, place.line, error)
+            continue
+        item.setdefault("event.id", f"{place.path}:{place.line}")
+        item.setdefault("event.ingested", item["@timestamp"])
+        item["log.file.path"] = place.path
+        item["log.offset"] = place.offset
+        batch.append((place, item))
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def alerts(
+    source: Iterable[list[tuple[Place, Event]]],
+    selectors: Sequence[Selector],
+    operators: Mapping[str, Operator],
+    totals: Totals,
+) -> Iterator[Alert]:
+    """Alerts of single events as they come, then those of windows and baselines over the whole input.
+
+    Hits are put into (event time, id) order first, so neither the order of files nor of lines matters. Of an
+    alert that grows, only the final revision comes.
+    """
+    spill = Spill()
+    for batch in source:
+        hits: list[Hit] = []
+        for found in select(selectors, [event for _, event in batch]):
+            if isinstance(found, Hit):
+                hits.append(found)
+            else:
+                totals.alerts += 1
+                yield found
+        spill.add(hits)
+    spill.sort()
+    for name, operator in operators.items():
+        final: dict[str, Alert] = {}
+        for alert in _run(operator, spill.chunks(name)):
+            final[str(alert["almena.alert.id"])] = alert
+        totals.alerts += len(final)
+        yield from final.values()
+
+
+def _run(operator: Operator, chunks: Iterable[list[Hit]]) -> Iterator[Alert]:
+    state = State()
+    for chunk in chunks:
+        # More hits of the last moment may follow, so nothing is woken at that moment yet.
+        yield from drive(operator, chunk, chunk[-1].time - 1, state)
+        state.changes()
+    yield from drive(operator, [], FOREVER, state)
+
+
+def verdicts(
+    source: Iterable[list[tuple[Place, Event]]], match: Callable[[Event], Iterable[str]]
+) -> Iterator[tuple[int, str]]:
+    """(line, rule id) of every match of a single event, sorted."""
+    found = [(place.line, rule) for batch in source for place, event in batch for rule in match(event)]
+    yield from sorted(set(found))
+
+
+def dump(alert: Alert) -> str:
+    """The alert as one line of JSON."""
+    return msgspec.json.encode(alert).decode()
+
+
+def summary(totals: Totals, began: float, ended: float) -> str:
+    """One line for people about a replay that is over."""
+    seconds = max(ended - began, 1e-9)
+    rate = totals.records / seconds
+    text = f"{totals.records:,} records in {seconds:.1f} s ({rate:,.0f}/s), {totals.alerts:,} alerts"
+    if dead := sum(totals.dead.values()):
+        reasons = "; ".join(f"{count} × {reason}" for reason, count in totals.dead.most_common(5))
+        text += f", {dead:,} dead letters: {reasons}"
+    return text
+
+
+def plain(event: Mapping[str, Any]) -> str:
+    """An event as one line of JSON with sorted keys."""
+    return msgspec.json.encode(dict(event), order="sorted").decode()
