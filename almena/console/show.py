@@ -1,0 +1,144 @@
+"""How values look on screen: severities, states, times in the room's zone, numbers, and text from strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_timedelta
+from babel.numbers import format_decimal
+from markupsafe import Markup
+
+from almena.clock import parse_time, to_datetime
+from almena.console.i18n import LOCALES, mark, speaker
+from almena.words import safe
+
+LEVELS = {
+    "critical": ("◆", mark("Crítica")),
+    "high": ("▲", mark("Alta")),
+    "medium": ("●", mark("Media")),
+    "low": ("○", mark("Baja")),
+    "informational": ("·", mark("Informativa")),
+}
+"""Every level as shape and word, the worst first."""
+
+STATUSES = {
+    "open": mark("Abierta"),
+    "acknowledged": mark("Con acuse"),
+    "closed": mark("Cerrada"),
+    "suppressed": mark("Silenciada"),
+}
+"""The states of an alert."""
+
+RESOLUTIONS = {
+    "true_positive_impact": mark("Verdadera, con daño"),
+    "true_positive": mark("Verdadera, sin daño"),
+    "false_positive": mark("Falso positivo"),
+    "legitimate": mark("Actividad legítima"),
+    "unknown": mark("No se pudo saber"),
+    "not_applicable": mark("No aplica"),
+}
+"""How an alert ends."""
+
+ENTITIES = {
+    "user.name": mark("usuario"),
+    "source.ip": mark("origen"),
+    "host.name": mark("equipo"),
+    "almena.citizen.curp": mark("CURP"),
+    "almena.account.clabe": mark("CLABE"),
+    "almena.folio.id": mark("folio"),
+    "almena.api.client": mark("cliente de API"),
+    "service.name": mark("servicio"),
+    "organization.id": mark("dependencia"),
+}
+"""What the field of an entity is called."""
+
+LONGEST_TEXT = 4_000
+"""Characters of one text on a page."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One page's language, zone and moment."""
+
+    language: str
+    zone: ZoneInfo
+    now: int
+
+    def time(self, value: object) -> Markup:
+        """A time as `14:07:32`, with its date when that is not today; the machine's form beside it."""
+        moment = self._moment(value)
+        if moment is None:
+            return Markup("<span class=muted>—</span>")
+        today = to_datetime(self.now).astimezone(self.zone)
+        text = moment.strftime("%H:%M:%S")
+        if moment.date() != today.date():
+            pattern = "d MMM" if moment.year == today.year else "d MMM y"
+            text = f"{format_date(moment.date(), pattern, locale=LOCALES[self.language])} {text}"
+        full = moment.isoformat(sep=" ", timespec="milliseconds")
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), full, text)
+
+    def ago(self, value: object) -> str:
+        """How long ago, in words; stands only beside `time`."""
+        moment = self._moment(value)
+        if moment is None:
+            return ""
+        past = timedelta(microseconds=self.now) - (moment - to_datetime(0))
+        return format_timedelta(-past, add_direction=True, threshold=1.2, locale=LOCALES[self.language])
+
+    def number(self, value: object) -> str:
+        """A number with the separators of the language."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return safe(value)
+        return format_decimal(value, locale=LOCALES[self.language])
+
+    def zone_label(self) -> str:
+        """The zone of the page's times, said once."""
+        offset = to_datetime(self.now).astimezone(self.zone).strftime("%z")
+        return f"{self.zone.key.replace('_', ' ')} (UTC{offset[:3].replace('-', '−')}:{offset[3:5]})"
+
+    def entity(self, value: str) -> tuple[str, str]:
+        """What an alert is about: the kind in words and the value."""
+        field, _, name = value.partition("=")
+        if not name:
+            return "", safe(value) or "—"
+        known = ENTITIES.get(field)
+        return (speaker(self.language)(known) if known else safe(field)), safe(name)
+
+    def title(self, alert: Mapping[str, Any]) -> str:
+        """The alert's title in the page's language, or its rule's name."""
+        return safe(self.words(alert).get("title") or alert.get("message") or alert.get("rule.name") or "—")
+
+    def words(self, alert: Mapping[str, Any]) -> dict[str, str]:
+        """The alert's texts in the page's language; what is missing there is taken from the other one."""
+        words = alert.get("almena.alert.words")
+        words = words if isinstance(words, dict) else {}
+        found: dict[str, str] = {}
+        for language in ("es", "en") if self.language == "en" else ("en", "es"):
+            said = words.get(language)
+            found |= {str(key): str(text) for key, text in said.items() if text} if isinstance(said, dict) else {}
+        return found
+
+    def _moment(self, value: object) -> datetime | None:
+        try:
+            micros = value if isinstance(value, int) else parse_time(str(value)) if value else None
+        except ValueError:
+            return None
+        return None if micros is None else to_datetime(micros).astimezone(self.zone)
+
+
+def visible(value: object) -> object:
+    """What Jinja prints: text from strangers with its control and direction characters made visible."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return "\n".join(safe(line, LONGEST_TEXT) for line in value.split("\n"))
+    return value
+
+
+def values(value: object, longest: int = 300) -> str:
+    """One field's value on one line."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return safe(value, longest)
