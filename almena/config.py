@@ -126,6 +126,8 @@ def build(cls: type, values: object, where: str) -> Any:
             raise ConfigError(f"{where}: the option {item.name!r} is missing")
     try:
         return cls(**made)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from None
 
