@@ -30,10 +30,10 @@ class Kept:
     async def append(self, source: Source, records: Sequence[Raw]) -> int:
         if self.before is not None:
             self.before(records)
+        self.records.extend(records)  # a caller that is cancelled has handed its records over
+        self.batches.append((source, list(records)))
         if self.delay:
             await asyncio.sleep(self.delay)
-        self.records.extend(records)
-        self.batches.append((source, list(records)))
         return 0
 
     def dropped(self, source: Source, reason: str, count: int) -> None:
