@@ -1,0 +1,1 @@
+"""A state's traffic, made up: ordinary days, attacks and frauds, sent through the real collectors."""
