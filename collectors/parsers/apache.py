@@ -1,0 +1,65 @@
+"""Lines of Apache httpd: the access log (common, combined, vhost_combined) and the error log."""
+
+from __future__ import annotations
+
+import re
+
+from almena.clock import format_time
+from almena.errors import ParseError
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers import accesslog
+from collectors.parsers.common import MONTHS, fraction, local, put_source, text, unescape, zone_of
+
+# [Sun Nov 22 13:34:00.123456 2026] [core:error] [pid 811:tid 1] (2)No such file: [client 192.0.2.7:4444] AH00128: ...
+_ERROR = re.compile(
+    r"\[(?:[A-Z][a-z]{2} )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? (\d{4})\] "
+    r"\[(?:([a-z0-9_-]{0,64}):)?([a-z0-9]{1,16})\] (?:\[pid (\d{1,10})(?::tid \d{1,20})?\] )?",
+    re.ASCII,
+)
+_CLIENT = re.compile(r"\[(?:remote|client) ([^\]\s]{1,256})\] ?", re.ASCII)
+_CODE = re.compile(r"(?:\(\d{1,6}\)[^:\[]{0,256}: )?(AH\d{5}): ", re.ASCII)
+
+
+def parse(raw: bytes, context: Context) -> Event:
+    """One event from one line of the access or the error log; raises ParseError for anything else."""
+    return convert(text(raw), context)
+
+
+def convert(line: str, context: Context) -> Event:
+    """The event of a line that was decoded already."""
+    error = _ERROR.match(line)
+    if error is not None:
+        return _error(line, error, context)
+    return accesslog.convert(line, "apache.access", durations=False)
+
+
+def _error(line: str, match: re.Match[str], context: Context) -> Event:
+    month, day, clock, digits, year, module, level, pid = match.groups()
+    if month not in MONTHS:
+        raise ParseError("a month that does not exist", 0)
+    moment = local(int(year), MONTHS[month], int(day), clock, zone_of(context.zone)) + fraction(digits)
+    message = line[match.end() :]
+    event: Event = {
+        "@timestamp": format_time(moment),
+        "event.kind": "event",
+        "event.dataset": "apache.error",
+        "event.category": ["web"],
+        "event.type": ["error"],
+        "log.level": level,
+        "event.original": line,
+    }
+    if module:
+        event["apache.error.module"] = module
+    if pid:
+        event["process.pid"] = int(pid)
+    client = _CLIENT.search(message, 0, 1_024)
+    if client is not None:
+        host, _, port = client[1].rpartition(":")
+        put_source(event, *((host, port) if host and port.isdigit() else (client[1],)))
+        message = message[: client.start()] + message[client.end() :]
+    code = _CODE.match(message)
+    if code is not None:
+        event["event.code"] = code[1]
+    event["message"] = unescape(message)
+    return event

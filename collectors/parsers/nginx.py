@@ -1,0 +1,56 @@
+"""Lines of nginx: the access log in the combined format, whatever is added behind it, and the error log."""
+
+from __future__ import annotations
+
+import re
+
+from almena.clock import format_time
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers import accesslog
+from collectors.parsers.common import instant, put_source, text
+
+# 2026/11/22 13:34:00 [error] 811#811: *5 open() "/x" failed (2: No such file), client: 192.0.2.7, server: _, ...
+_ERROR = re.compile(
+    r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d) \[([a-z]{3,8})\] (\d{1,10})#\d{1,20}: (?:\*\d{1,20} )?", re.ASCII
+)
+_DETAIL = re.compile(r', (client|server|request|host|referrer): (?:"([^"]*)"|([^,"\s]+))', re.ASCII)
+
+
+def parse(raw: bytes, context: Context) -> Event:
+    """One event from one line of the access or the error log; raises ParseError for anything else."""
+    return convert(text(raw), context)
+
+
+def convert(line: str, context: Context) -> Event:
+    """The event of a line that was decoded already."""
+    error = _ERROR.match(line)
+    if error is not None:
+        return _error(line, error, context)
+    return accesslog.convert(line, "nginx.access", durations=True)
+
+
+def _error(line: str, match: re.Match[str], context: Context) -> Event:
+    year, month, day, clock, level, pid = match.groups()
+    event: Event = {
+        "@timestamp": format_time(instant(f"{year}-{month}-{day}T{clock}", context.zone)),
+        "event.kind": "event",
+        "event.dataset": "nginx.error",
+        "event.category": ["web"],
+        "event.type": ["error"],
+        "log.level": level,
+        "process.pid": int(pid),
+        "message": line[match.end() :],
+        "event.original": line,
+    }
+    for name, quoted, bare in _DETAIL.findall(line, match.end()):
+        value = quoted or bare
+        if name == "client":
+            put_source(event, value)
+        elif name == "request":
+            accesslog.put_request(value, event)
+        elif name == "host":
+            event["url.domain"] = value
+        elif name == "referrer":
+            event["http.request.referrer"] = value
+    return event

@@ -1,0 +1,180 @@
+"""The lines of OpenSSH's server: who came in, who did not, from where and how.
+
+`parse` takes whole syslog lines as well as bare messages (`Failed password for root from 192.0.2.7 port 22 ssh2`);
+a bare message carries no time and gets the time of its receipt. What an attacker chose as user name cannot pass for
+an address: names are read up to the *last* ` from `.
+"""
+
+from __future__ import annotations
+
+import re
+
+from almena.clock import format_time
+from almena.errors import ParseError
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers import pam
+from collectors.parsers.common import put_source, text
+
+PROGRAMS = ("sshd", "sshd-session", "sshd-auth")
+
+_PEER = re.compile(r"(\S*[^\s:;,\]])[:;,\]]*(?: port (\d{1,5}))?", re.ASCII)
+_METHOD = re.compile(r"(Accepted|Failed|Postponed|Partial) ([a-z0-9/-]{1,64}) for ", re.ASCII)
+_CLOSED = re.compile(
+    r"(?:Connection (?:closed|reset) by|Disconnected from|Disconnecting|Connection from|Received disconnect from"
+    r"|banner exchange: Connection from|Timeout before authentication for|Unable to negotiate with"
+    r"|Did not receive identification string from|kex_exchange_identification: Connection closed by)(?: remote host)? ",
+    re.ASCII,
+)
+_WHO = re.compile(r"(?:(authenticating|invalid) )?user ", re.ASCII)
+_REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ?", re.ASCII)
+_LOGIN = {"event.category": ["authentication"], "event.type": ["start"], "event.action": "ssh_login"}
+
+
+def parse(raw: bytes, context: Context) -> Event:
+    """One event from a syslog line of sshd or from its bare message; raises ParseError for anything else."""
+    from collectors.parsers import syslog
+
+    line = text(raw)
+    if syslog.begins(line):
+        event = syslog.convert(line, context)
+        if event.get("process.name") != "sshd":
+            raise ParseError("a syslog line, but none of sshd; parse it with 'syslog'")
+        return event
+    event = {"@timestamp": format_time(context.received), "process.name": "sshd"}
+    if not read(line, event):
+        raise ParseError("neither a syslog line nor a message of sshd that is known", 0)
+    event |= {"event.kind": "event", "event.dataset": "system.auth", "message": line, "event.original": line}
+    return event
+
+
+def read(message: str, event: Event) -> bool:
+    """Read a message of sshd into the event; False when it is not known."""
+    repeated = _REPEATED.match(message)
+    if repeated is not None:
+        message = message[repeated.end() :].removesuffix("]").rstrip()
+    if message.startswith("error: "):
+        message = message[7:]
+    return any(reader(message, event) for reader in (_login, _invalid, _refused, _too_many, _closed, _odd, pam.read))
+
+
+def _from(rest: str, event: Event) -> str | None:
+    """The user name before the last ` from `, with the peer behind it put into the event."""
+    user, found, peer = rest.rpartition(" from ")
+    if not found and rest.startswith("from "):
+        user, found, peer = "", "from ", rest[5:]
+    match = _PEER.match(peer) if found else None
+    if match is None:
+        return None
+    put_source(event, match[1], match[2])
+    return user
+
+
+def _user(event: Event, name: str) -> None:
+    if name:
+        event["user.name"] = name
+
+
+def _login(message: str, event: Event) -> bool:
+    match = _METHOD.match(message)
+    if match is None:
+        return False
+    rest = message[match.end() :]
+    if match[1] == "Accepted":
+        # Behind the peer stands the key, whose comment may hold anything: read up to the first ` from ` instead.
+        user, found, peer = rest.partition(" from ")
+        at = _PEER.match(peer) if found else None
+        if at is None:
+            return False
+        put_source(event, at[1], at[2])
+    else:
+        name = _from(rest, event)
+        if name is None:
+            return False
+        user = name
+    invalid = user.startswith("invalid user ")
+    outcome = {"Accepted": "success", "Failed": "failure"}.get(match[1], "unknown")
+    event |= _LOGIN | {"event.outcome": outcome}
+    event["system.auth.ssh.method"] = match[2]
+    if invalid:
+        event["event.reason"] = "invalid user"
+    _user(event, user.removeprefix("invalid user ") if invalid else user)
+    return True
+
+
+def _invalid(message: str, event: Event) -> bool:
+    if not message.startswith(("Invalid user ", "Illegal user ")):
+        return False
+    user = _from(message[12:], event)
+    if user is None:
+        return False
+    event |= _LOGIN | {"event.action": "ssh_invalid_user", "event.outcome": "failure", "event.reason": "invalid user"}
+    _user(event, user.strip(" "))
+    return True
+
+
+def _refused(message: str, event: Event) -> bool:
+    if message.startswith("ROOT LOGIN REFUSED FROM "):
+        user, peer, reason = "root", message[24:], "root login refused"
+    elif message.startswith("User ") and " not allowed because " in message:
+        before, _, reason = message[5:].rpartition(" not allowed because ")
+        user, _, peer = before.rpartition(" from ")
+    else:
+        return False
+    match = _PEER.match(peer)
+    if match is None:
+        return False
+    put_source(event, match[1], match[2])
+    event |= _LOGIN | {"event.action": "ssh_refused", "event.outcome": "failure", "event.reason": reason}
+    _user(event, user)
+    return True
+
+
+def _too_many(message: str, event: Event) -> bool:
+    start = "maximum authentication attempts exceeded for "
+    if not message.startswith(start):
+        return False
+    user = _from(message[len(start) :], event)
+    if user is None:
+        return False
+    # Not `ssh_login`: each attempt was logged before, and counting this one too would count it twice.
+    event |= _LOGIN | {"event.action": "ssh_too_many_attempts", "event.outcome": "failure"}
+    _user(event, user.removeprefix("invalid user "))
+    return True
+
+
+def _closed(message: str, event: Event) -> bool:
+    match = _CLOSED.match(message)
+    if match is None:
+        return False
+    rest = message[match.end() :]
+    who = _WHO.match(rest)
+    if who is not None:
+        # `user NAME ADDRESS port N`: the name may hold spaces, the address may not.
+        before, _, behind = rest[who.end() :].rpartition(" port ")
+        user, _, host = before.rpartition(" ")
+        _user(event, user)
+        rest = f"{host} port {behind}"
+    peer = _PEER.match(rest)
+    if peer is None:
+        return False
+    put_source(event, peer[1], peer[2])
+    event |= {"event.category": ["network", "session"], "event.type": ["end"], "event.action": "ssh_disconnect"}
+    if match[0].startswith("Connection from"):
+        event |= {"event.type": ["start"], "event.action": "ssh_connect"}
+    elif message.endswith("[preauth]") or match[0].startswith(("Did", "banner", "Unable", "Timeout", "kex")):
+        event["event.reason"] = "before authentication"
+    return True
+
+
+def _odd(message: str, event: Event) -> bool:
+    if message.startswith("Bad protocol version identification "):
+        if _from(message, event) is None:
+            return False
+        event |= {"event.category": ["network"], "event.type": ["protocol", "denied"]}
+        event |= {"event.action": "ssh_bad_protocol", "event.outcome": "failure"}
+        return True
+    if message.startswith("Server listening on "):
+        event |= {"event.category": ["process"], "event.type": ["start"], "event.action": "ssh_listening"}
+        return True
+    return False

@@ -1,0 +1,127 @@
+"""The lines of sudo and su: who became somebody else, to run what, and who was refused.
+
+`parse` takes whole syslog lines as well as bare messages of sudo, such as
+`ana : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls`; a bare message has no time and gets that of its receipt.
+"""
+
+from __future__ import annotations
+
+import re
+
+from almena.clock import format_time
+from almena.errors import ParseError
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers import pam
+from collectors.parsers.common import text
+
+PROGRAMS = ("sudo", "su")
+
+_COMMAND = " ; COMMAND="
+_FIELD = re.compile(r"(HOST|TTY|CHROOT|PWD|USER|GROUP|TSID|ENV)=", re.ASCII)
+_REFUSALS = (
+    "incorrect password attempt",
+    "command not allowed",
+    "NOT in sudoers",
+    "NOT authorized",
+    "a password is required",
+    "no tty present",
+    "must have a tty",
+    "not allowed to",
+    "unknown user",
+    "invalid user",
+)
+# `(to root) ana on pts/0` (util-linux), `Successful su for root by ana` and `+ /dev/pts/0 ana:root` (shadow), and BSD
+_SU = (
+    re.compile(r"(FAILED SU )?\(to (?P<to>[^)]{1,256})\) (?P<by>\S{1,256}) on (?P<tty>\S{1,256})$", re.ASCII),
+    re.compile(r"(FAILED |Successful )su for (?P<to>\S{1,256}) by (?P<by>\S{1,256})$", re.ASCII),
+    re.compile(r"('su )(?P<to>\S{1,256})' failed for (?P<by>\S{1,256}) on (?P<tty>\S{1,256})$", re.ASCII),
+    re.compile(r"([+-]) (?P<tty>\S{1,256}) (?P<by>[^\s:]{1,256})[:-](?P<to>\S{1,256})$", re.ASCII),
+)
+
+
+def parse(raw: bytes, context: Context) -> Event:
+    """One event from a syslog line of sudo or su, or a bare message of sudo; ParseError for anything else."""
+    from collectors.parsers import syslog
+
+    line = text(raw)
+    if syslog.begins(line):
+        event = syslog.convert(line, context)
+        if event.get("process.name") not in PROGRAMS:
+            raise ParseError("a syslog line, but none of sudo or su; parse it with 'syslog'")
+        return event
+    event = {"@timestamp": format_time(context.received), "process.name": "sudo"}
+    if not read(line, event):
+        raise ParseError("neither a syslog line nor a message of sudo that is known", 0)
+    event |= {"event.kind": "event", "event.dataset": "system.auth", "message": line, "event.original": line}
+    return event
+
+
+def read(message: str, event: Event) -> bool:
+    """Read a message of sudo into the event; False when it is not known."""
+    user, found, rest = message.lstrip(" ").partition(" : ")
+    if not found or " " in user or not ("COMMAND=" in rest or "USER=" in rest or _refusal(rest)):
+        return pam.read(message, event)
+    # The command is last and may itself hold ` ; `; what stands before it is split there.
+    before, found, command = rest.partition(_COMMAND)
+    if not found and rest.startswith("COMMAND="):
+        before, command = "", rest[8:]
+    reasons = []
+    for part in before.split(" ; ", 64):
+        match = _FIELD.match(part)
+        if match is None:
+            reasons.append(part)
+        else:
+            _field(event, match[1], part[match.end() :])
+    event["user.name"] = user
+    if command:
+        event["process.command_line"] = command
+        event["process.executable"] = command.partition(" ")[0]
+    reason = " ; ".join(reasons).strip()
+    refused = _refusal(reason)
+    event |= {
+        "event.category": ["process"],
+        "event.type": ["start", "denied"] if refused else ["start"],
+        "event.action": "sudo_refused" if refused else "sudo_command",
+        "event.outcome": "failure" if refused else "success",
+    }
+    if reason:
+        event["event.reason"] = reason
+    return True
+
+
+def _refusal(reason: str) -> bool:
+    return any(words in reason for words in _REFUSALS)
+
+
+def _field(event: Event, name: str, value: str) -> None:
+    match name:
+        case "PWD":
+            event["process.working_directory"] = value
+        case "USER":
+            event["user.effective.name"] = value
+        case "GROUP":
+            event["user.effective.group.name"] = value
+        case "TTY":
+            event["system.auth.sudo.tty"] = value
+        case "ENV":
+            event["system.auth.sudo.env"] = value
+
+
+def read_su(message: str, event: Event) -> bool:
+    """Read a message of su into the event; False when it is not known."""
+    for pattern in _SU:
+        match = pattern.match(message)
+        if match is None:
+            continue
+        failed = match[1] in ("FAILED SU ", "FAILED ", "'su ", "-")
+        event |= {
+            "event.category": ["authentication"],
+            "event.type": ["start"],
+            "event.action": "su",
+            "event.outcome": "failure" if failed else "success",
+            "user.name": match["by"],
+            "user.effective.name": match["to"],
+        }
+        return True
+    return pam.read(message, event)

@@ -1,0 +1,343 @@
+"""Windows events as JSON, in every shape they come in, to one: Winlogbeat's field names and ECS beside them.
+
+Understood are Winlogbeat documents (nested or dotted `winlog.*`), EVTX as JSON (`{"Event": {"System": ...}}`, as
+the `evtx` package and most converters write it) and flat records (NXLog, WEF exporters, OTRF's data sets).
+`winlog.event_data.<Name>` holds the event's own data as text, with spaces taken out of the names.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from almena.clock import format_time
+from almena.errors import ParseError
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers import windows_fields
+from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant, json_object, number
+from collectors.parsers.ecs import disarm
+
+_CHANNELS = {
+    "security": ("Security", "security"),
+    "system": ("System", "system"),
+    "application": ("Application", "application"),
+    "windows powershell": ("Windows PowerShell", "powershell"),
+    "microsoft-windows-powershell/operational": ("Microsoft-Windows-PowerShell/Operational", "powershell"),
+    "powershellcore/operational": ("PowerShellCore/Operational", "powershell"),
+    "microsoft-windows-sysmon/operational": ("Microsoft-Windows-Sysmon/Operational", "sysmon"),
+}
+"""Channels as Windows writes them, by their lowercase name, with the last part of the data set's name."""
+
+_PROVIDERS = {
+    "Microsoft-Windows-Security-Auditing": "security",
+    "Microsoft-Windows-Sysmon": "sysmon",
+    "Microsoft-Windows-PowerShell": "powershell",
+    "PowerShell": "powershell",
+}
+
+_LEVELS = {0: "information", 1: "critical", 2: "error", 3: "warning", 4: "information", 5: "verbose"}
+
+_FLAT = {
+    "Channel": "channel",
+    "EventID": "event_id",
+    "EventId": "event_id",
+    "SourceName": "provider_name",
+    "Provider_Name": "provider_name",
+    "ProviderGuid": "provider_guid",
+    "Provider_Guid": "provider_guid",
+    "Hostname": "computer_name",
+    "Computer": "computer_name",
+    "ComputerName": "computer_name",
+    "RecordNumber": "record_id",
+    "EventRecordID": "record_id",
+    "ExecutionProcessID": "process.pid",
+    "ThreadID": "process.thread.id",
+    "Task": "task",
+    "Opcode": "opcode",
+    "Version": "version",
+    "Keywords": "keywords",
+    "ActivityID": "activity_id",
+    "UserID": "user.identifier",
+    "AccountName": "user.name",
+    "Domain": "user.domain",
+    "AccountType": "user.type",
+}
+"""What collectors add to flat records beside the event's data, by the name under `winlog.` it gets."""
+
+_ADDED = frozenset(
+    (
+        "EventTime",
+        "EventReceivedTime",
+        "TimeCreated",
+        "SourceModuleName",
+        "SourceModuleType",
+        "Severity",
+        "SeverityValue",
+        "OpcodeValue",
+        "ERROR_EVT_UNRESOLVED",
+        "EventTypeOrignal",
+        "Category",
+        "Level",
+        "Message",
+        "message",
+        "port",
+        "host",
+        "tags",
+        "product",
+        "category",
+        "service",
+        "@timestamp",
+        "@version",
+        "Qualifiers",
+        "Provider",
+    )
+)
+"""What collectors add and nobody needs, or what is read elsewhere."""
+
+_NAME = re.compile(r"[\s:]+", re.ASCII)
+
+
+class Record(NamedTuple):
+    """One Windows event, whatever shape it came in."""
+
+    system: Event
+    """Facts about the event, by their name under `winlog.`."""
+    data: dict[str, str]
+    """The event's own data."""
+    extra: Event
+    """ECS fields that came with it."""
+    message: str | None
+    level: str | None
+    category: str | None
+    """The task's name, such as `Process Creation`."""
+    times: tuple[Any, ...]
+    """Where its time may stand, the best first."""
+
+
+def parse(raw: bytes, context: Context) -> Event:
+    """One event from one JSON record; raises ParseError when it is no Windows event."""
+    return convert(json_object(raw), context)
+
+
+def fits(document: dict[str, Any]) -> bool:
+    """Whether a JSON record has the shape of a Windows event."""
+    if isinstance(document.get("Event"), dict) or "EventID" in document or "EventId" in document:
+        return True
+    winlog = document.get("winlog")
+    return (isinstance(winlog, dict) and "event_id" in winlog) or "winlog.event_id" in document
+
+
+def convert(document: dict[str, Any], context: Context) -> Event:
+    """The event of a record that was decoded already."""
+    record = _record(document)
+    code = given(record.system.get("event_id"))
+    if code is None or number(code) is None:
+        raise ParseError("a Windows event without a number as its event id")
+    record.system["event_id"] = code
+    dataset = _dataset(record)
+    event: Event = dict(record.extra)
+    for name, value in record.system.items():
+        if value not in (None, ""):
+            event[f"winlog.{name}"] = value
+    for name, text in record.data.items():
+        event[f"winlog.event_data.{name}"] = text
+    if len(event) > MAX_FIELDS:
+        raise ParseError(f"more than {MAX_FIELDS} fields")
+    event["@timestamp"] = format_time(_time(record, dataset, context))
+    event |= {"event.kind": "event", "event.dataset": f"windows.{dataset}", "event.code": code}
+    for name, value in (
+        ("event.provider", record.system.get("provider_name")),
+        ("host.name", record.system.get("computer_name")),
+        ("message", record.message),
+        ("log.level", record.level),
+    ):
+        if value is not None:
+            event[name] = value
+    windows_fields.enrich(event, dataset, code, record.data, record.category)
+    return event
+
+
+def _record(document: dict[str, Any]) -> Record:
+    if isinstance(document.get("Event"), dict):
+        return _evtx(document["Event"])
+    if isinstance(document.get("winlog"), dict) or "winlog.event_id" in document:
+        return _winlogbeat(document)
+    if "EventID" in document or "EventId" in document:
+        return _nxlog(document)
+    raise ParseError("no Windows event: it has neither 'Event', 'winlog' nor 'EventID'; parse it with 'json'")
+
+
+def _dataset(record: Record) -> str:
+    channel = given(record.system.get("channel"))
+    if channel is None:
+        # Without a channel the provider tells; Sysmon alone dates its data with UtcTime.
+        known = _PROVIDERS.get(str(record.system.get("provider_name")))
+        return known or ("sysmon" if "UtcTime" in record.data else "unknown")
+    known_channel = _CHANNELS.get(channel.lower())
+    if known_channel is not None:
+        record.system["channel"] = known_channel[0]
+        return known_channel[1]
+    return channel.lower()[:256]
+
+
+def _time(record: Record, dataset: str, context: Context) -> int:
+    """When it happened: Sysmon's own clock reading, else what the record says, the best first."""
+    if dataset == "sysmon" and (utc := given(record.data.get("UtcTime"))) is not None:
+        try:
+            return instant(utc, "UTC")
+        except ParseError:
+            pass  # a forged or empty field; the log's own time follows
+    for value in record.times:
+        if (text := given(value)) is not None:
+            return instant(text, context.zone)
+    if (utc := given(record.data.get("CreationUtcTime"))) is not None:
+        return instant(utc, "UTC")
+    raise ParseError("a Windows event without a time")
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """An element's attributes, as converters of XML write them: under `#attributes`, with `@`, or bare."""
+    found = _mapping(value)
+    return {name.lstrip("@"): item for name, item in _mapping(found.get("#attributes", found)).items()}
+
+
+def _content(value: Any) -> Any:
+    return value.get("#text") if isinstance(value, dict) else value
+
+
+def _evtx(event: dict[str, Any]) -> Record:
+    system = _mapping(event.get("System"))
+    provider, execution = _attributes(system.get("Provider")), _attributes(system.get("Execution"))
+    created = system.get("TimeCreated")
+    facts: Event = {
+        "channel": given(system.get("Channel")),
+        "event_id": _content(system.get("EventID")),
+        "provider_name": given(provider.get("Name")),
+        "provider_guid": given(provider.get("Guid")),
+        "computer_name": given(system.get("Computer")),
+        "record_id": given(system.get("EventRecordID")),
+        "process.pid": number(execution.get("ProcessID")),
+        "process.thread.id": number(execution.get("ThreadID")),
+        "task": given(system.get("Task")),
+        "opcode": given(system.get("Opcode")),
+        "keywords": given(system.get("Keywords")),
+        "version": number(_content(system.get("Version"))),
+        "activity_id": given(_attributes(system.get("Correlation")).get("ActivityID")),
+        "user.identifier": given(_attributes(system.get("Security")).get("UserID")),
+    }
+    data = _event_data(event.get("EventData"))
+    for template in _mapping(event.get("UserData")).values():
+        data |= _event_data(template)
+    level = _LEVELS.get(number(_content(system.get("Level"))) or 0)
+    message = given(_mapping(event.get("RenderingInfo")).get("Message"))
+    times = (_attributes(created).get("SystemTime"), created if isinstance(created, str) else None)
+    return Record(facts, data, {}, message, level, None, times)
+
+
+def _event_data(value: Any) -> dict[str, str]:
+    """Names and texts of `EventData`, `UserData` or `event_data`; unnamed values become `param1`, `param2`, ..."""
+    found: dict[str, str] = {}
+    for name, item in _mapping(value).items():
+        if name in ("#attributes", "xmlns") or item is None:
+            continue
+        if name == "Data":
+            found |= _data_elements(item)
+        else:
+            found[_NAME.sub("", name)] = _text(_content(item) if isinstance(item, dict) and "#text" in item else item)
+    return found
+
+
+def _data_elements(item: Any) -> dict[str, str]:
+    """`<Data>` elements: a list of `{"@Name": ..., "#text": ...}`, or unnamed texts, joined in `Data` too."""
+    found: dict[str, str] = {}
+    unnamed: list[str] = []
+    content = item["#text"] if isinstance(item, dict) and "#text" in item and "@Name" not in item else item
+    for element in content if isinstance(content, list) else [content]:
+        attributes = _attributes(element)
+        if "Name" in attributes:
+            found[_NAME.sub("", as_text(attributes["Name"]))] = _text(_content(element))
+        elif element is not None:
+            unnamed.append(_text(element))
+    for index, text in enumerate(unnamed[:MAX_FIELDS], start=1):
+        found[f"param{index}"] = text
+    if unnamed:
+        found["Data"] = "\n".join(unnamed)
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "\n".join(as_text(item) for item in value)
+    return "" if value is None else as_text(value)
+
+
+def _winlogbeat(document: dict[str, Any]) -> Record:
+    fields = flat(document)
+    system: Event = {}
+    data: dict[str, str] = {}
+    extra: Event = {}
+    for name, value in fields.items():
+        if name.startswith("winlog.event_data."):
+            data[_NAME.sub("", name[18:])] = _text(value)
+        elif name.startswith("winlog.user_data."):
+            data.setdefault(_NAME.sub("", name[17:]), _text(value))
+        elif name.startswith("winlog."):
+            system[name[7:]] = value
+        elif name != "@timestamp" and not name.startswith("@metadata."):
+            extra[name] = value
+    extra = disarm(extra)
+    system["record_id"] = given(system.get("record_id"))
+    for name in ("channel", "provider_name", "computer_name"):
+        system[name] = given(system.get(name))
+    level = given(extra.get("log.level"))
+    message = given(extra.pop("message", None))
+    category = given(system.get("task"))
+    return Record(system, data, extra, message, level, category, (fields.get("@timestamp"),))
+
+
+def _nxlog(document: dict[str, Any]) -> Record:
+    fields = flat(document)
+    system: Event = {}
+    data: dict[str, str] = {}
+    # NXLog overwrites an event's own EventType with the log's and keeps the other under this (misspelt) name.
+    own_type = "EventTypeOrignal" in fields or fields.get("EventType") not in _NXLOG_TYPES
+    for name, value in fields.items():
+        if name in _FLAT:
+            system[_FLAT[name]] = value if name == "Version" else given(value)
+        elif name == "EventType" and not own_type:
+            system["event_type"] = value
+        elif name not in _ADDED:
+            data[_NAME.sub("", name)] = _text(value)
+    if own_type and given(fields.get("EventTypeOrignal")) is not None:
+        system["event_type"] = fields["EventTypeOrignal"]
+    system["version"] = number(system.get("version"))
+    for name in ("process.pid", "process.thread.id"):
+        system[name] = number(system.get(name))
+    level_number = number(fields.get("Level"))
+    level = _LEVELS.get(level_number) if level_number is not None else _severity(fields.get("Severity"))
+    message = given(fields.get("Message") or fields.get("message"))
+    times = (
+        fields.get("TimeCreated"),
+        _zoned(fields.get("EventTime")),
+        fields.get("@timestamp"),
+        fields.get("EventTime"),
+    )
+    return Record(system, data, {}, message, level, given(fields.get("Category")), times)
+
+
+_NXLOG_TYPES = frozenset((None, "INFO", "WARNING", "ERROR", "CRITICAL", "VERBOSE", "AUDIT_SUCCESS", "AUDIT_FAILURE"))
+
+
+def _severity(value: Any) -> str | None:
+    text = given(value)
+    return {"INFO": "information", "DEBUG": "verbose"}.get(text, text.lower()) if text is not None else None
+
+
+def _zoned(value: Any) -> Any:
+    """A time that says its offset, which one of a machine's local clock does not."""
+    return value if isinstance(value, str) and (value[-1:] == "Z" or value[-6:-5] in ("+", "-")) else None
