@@ -79,8 +79,8 @@ def number(value: object) -> float:
 def network_of(address: str, v4: int, v6: int) -> str | None:
     """The network of `address` with `v4` or `v6` bits, or None for text that is no address of another machine.
 
-    >>> network_of("187.190.3.7", 24, 48)
-    '187.190.3.0/24'
+    >>> network_of("192.0.2.7", 24, 48)
+    '192.0.2.0/24'
     >>> network_of("127.0.0.1", 24, 48) is None
     True
     """

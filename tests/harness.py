@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, groupby
 from typing import Any
 
 from almena.alert import Alert
@@ -40,10 +41,10 @@ def replay(
     partition = Partition() if partition is None else partition
     saved: dict[str, bytes] = {}
     alerts: list[Alert] = []
-    moments = sorted({hit.time for hit in hits if hit.time <= until})
-    for times in _cut(moments, rng):
-        step = [hit for hit in hits if times[0] <= hit.time <= times[-1]]
-        alerts += drive(detector, step, times[-1], partition.state(owner(detector)))
+    moments = [list(equal) for _, equal in groupby(hits, key=lambda hit: hit.time)]
+    for pieces in _cut([equal for equal in moments if equal[0].time <= until], rng):
+        step = list(chain.from_iterable(pieces))
+        alerts += drive(detector, step, step[-1].time, partition.state(owner(detector)))
         _save(partition, saved)
         if rng is not None and rng.random() < 0.3:
             detector, partition = make(), Partition(dict(saved))

@@ -17,7 +17,7 @@ from detectors._anomaly import LONGEST_HIT
 from detectors.first_seen_network import EPISODES, FIELDS, OPEN, WORDS, FirstSeenNetwork, account, network, signed_in
 
 START = 1_790_000_000 * SECOND
-HOME, OFFICE, FOREIGN = "187.190.3.7", "200.23.9.40", "45.95.11.2"
+HOME, OFFICE, FOREIGN = "192.0.2.7", "198.51.100.40", "203.0.113.2"
 
 
 def sign_in(number: int, time: int, user: str, address: str, **more: Any) -> Event:
@@ -53,8 +53,8 @@ def test_a_mature_account_from_a_foreign_network_alerts_and_explains_itself() ->
     assert alert["almena.alert.entity"] == "user.name=maria"
     assert alert["organization.id"] == "finanzas"
     assert alert["@timestamp"] == format_time(START + 20 * DAY)
-    assert alert["almena.anomaly.observed"] == "45.95.11.0/24"
-    assert alert["almena.anomaly.expected"] == "187.190.3.0/24 ×14"
+    assert alert["almena.anomaly.observed"] == "203.0.113.0/24"
+    assert alert["almena.anomaly.expected"] == "192.0.2.0/24 ×14"
     assert alert["almena.anomaly.history"] == 14
     assert alert["almena.anomaly.p"] == pytest.approx(0.5 / 15, abs=1e-6)
     assert alert["threat.technique.id"] == ["T1078"]
@@ -62,14 +62,14 @@ def test_a_mature_account_from_a_foreign_network_alerts_and_explains_itself() ->
     features = alert["almena.alert.explanation"]["root"]["contributions"]
     assert features[0] == {
         "feature": "source.network",
-        "observed": "45.95.11.0/24",
-        "expected": "187.190.3.0/24 ×14",
+        "observed": "203.0.113.0/24",
+        "expected": "192.0.2.0/24 ×14",
     }
     assert len(features) == 3
     said = alert["almena.alert.words"]
-    assert "maria entró desde 45.95.11.2" in said["es"]["what_happened"]
+    assert "maria entró desde 203.0.113.2" in said["es"]["what_happened"]
     assert "0 de 0 compañeros" in said["es"]["what_happened"]
-    assert "maria signed in from 45.95.11.2" in said["en"]["what_happened"]
+    assert "maria signed in from 203.0.113.2" in said["en"]["what_happened"]
     assert set(said["es"]) == set(said["en"]) == set(WORDS["es"])
     assert not any("—" in text for words in said.values() for text in words.values())
 
@@ -151,7 +151,7 @@ def test_a_network_left_for_long_is_new_again() -> None:
     events = days("maria", HOME, 10) + [sign_in(100 + n, START + (20 + n) * DAY, "maria", OFFICE) for n in range(150)]
     back = sign_in(900, START + 175 * DAY, "maria", HOME)
     seen = run(make, [*events, back])
-    assert [alert["almena.anomaly.observed"] for alert in seen.values()].count("187.190.3.0/24") == 1
+    assert [alert["almena.anomaly.observed"] for alert in seen.values()].count("192.0.2.0/24") == 1
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_citizens_are_judged_when_asked() -> None:
 
 def test_networks_and_accounts() -> None:
     assert network("2001:db8:1:2::9") == "2001:db8:1::/48"
-    assert network("::ffff:187.190.3.7") == "187.190.3.0/24"
+    assert network("::ffff:192.0.2.7") == "192.0.2.0/24"
     assert network("not an address") is None
     assert account({"user.name": "  MARIA "}) == "maria"
     assert account({"user.name": "a\x1eb\x1fc"}) == "a\\u001eb\\u001fc"
