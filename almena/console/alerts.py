@@ -39,6 +39,8 @@ class Shown:
     evidence: list[tuple[str, str, str]]
     """Field, first event, last event."""
     related: list[tuple[str, str]]
+    rule: str
+    """The rule's title in the page's language."""
     siblings: list[Versioned]
     siblings_total: int
     waiting: int
@@ -123,6 +125,7 @@ def shown(visit: Visit, item: Versioned, *, back: str) -> Shown:
         explanation=explain(alert.get("almena.alert.explanation"), visit.say),
         evidence=evidence(alert),
         related=related(alert),
+        rule=_rule_title(visit, alert),
         siblings=siblings,
         siblings_total=total,
         waiting=waiting,
@@ -159,6 +162,11 @@ def raw(alert: Mapping[str, Any]) -> str:
 
 def _cell(event: Mapping[str, Any], name: str) -> str:
     return ", ".join(strings(event.get(name))[:20])
+
+
+def _rule_title(visit: Visit, alert: Mapping[str, Any]) -> str:
+    known = next((rule for rule in visit.console.rules() if rule.id == alert.get("rule.id")), None)
+    return known.said(visit.language) if known else str(alert.get("rule.name") or "—")
 
 
 def _siblings(visit: Visit, item: Versioned) -> tuple[list[Versioned], int, int]:

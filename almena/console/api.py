@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import anyio.to_thread
 import msgspec
@@ -17,8 +17,6 @@ from almena.console.users import User, user_of_token
 from almena.console.visit import Console, Visit
 from almena.errors import StoreError, UsageError
 from almena.store import ALERTS, Filter, Query
-
-T = TypeVar("T")
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=False):
@@ -40,19 +38,37 @@ class AlertPage(msgspec.Struct, kw_only=True):
 
 
 class SourceStatus(msgspec.Struct, kw_only=True):
-    """One source; fields beyond these may follow."""
+    """One source, counted since it was first heard."""
 
     name: str
     agency: str = ""
-    last_seen: str | None = None
     events: int = 0
+    late: int = 0
+    repeats: int = 0
+    future: int = 0
+    drops: int = 0
+    dead_letters: int = 0
+    last_seen: str | None = None
+    """RFC 3339: its last arrival."""
+    last_event: str | None = None
+    """RFC 3339: the time of its last event."""
+    silent: bool = False
+    """It speaks less often than its configuration expects."""
+
+
+class Rejection(msgspec.Struct, kw_only=True):
+    """A rule that was refused."""
+
+    rule: str
+    reason: str
 
 
 class RulesStatus(msgspec.Struct, kw_only=True):
     """The rules in use and those refused."""
 
     loaded: int = 0
-    rejected: int = 0
+    rejected: list[Rejection] = []
+    hash: str = ""
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -60,11 +76,13 @@ class Status(msgspec.Struct, kw_only=True):
 
     ok: bool
     problems: list[str]
+    """Sentences in the caller's language."""
     events: int = 0
     alerts: int = 0
     dead_letters: int = 0
     drops: int = 0
-    lag: int = 0
+    lag: dict[str, int] = {}
+    """Records not read yet, by topic of the bus."""
     sources: list[SourceStatus] = []
     rules: RulesStatus = msgspec.field(default_factory=RulesStatus)
 
@@ -123,9 +141,9 @@ def one_alert(visit: Visit) -> dict[str, Any]:
     return found.document
 
 
-def status(visit: Visit) -> Mapping[str, Any]:
+def status(visit: Visit) -> Status:
     """How the whole is doing."""
-    return visit.console.status(visit.scope)
+    return msgspec.convert(visit.console.status(visit.scope, visit.language), Status)
 
 
 def problem(status: int, title: str, detail: str = "") -> Response:

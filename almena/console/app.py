@@ -28,7 +28,7 @@ from almena.console.security import Guard
 from almena.console.sessions import Attempts, Sessions
 from almena.console.settings import ConsoleSettings
 from almena.console.visit import HERE, Console, Visit, environments, page
-from almena.store import Scope, Store
+from almena.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +50,15 @@ def create_app(
     *,
     agencies: Mapping[str, str],
     rules: Callable[[], Sequence[RuleInfo]],
-    status: Callable[[Scope], Mapping[str, Any]],
+    status: health.Status,
     metrics: Callable[[], bytes],
     secret: bytes,
     clock: Callable[[], int] = clocks.now,
 ) -> Starlette:
     """The console as an ASGI application.
 
-    `agencies` gives their names by id; `status` is asked on pages and by the API, within the caller's agencies;
+    `agencies` gives their names by id; `status` says how the whole is doing within a
+    caller's agencies, its problems in a language (`es` or `en`);
     `secret` (32 bytes or more) seals forms and must be the same in every console that shares the store.
     """
     if len(secret) < 32:
@@ -74,6 +75,7 @@ def create_app(
         agencies=agencies,
         rules=rules,
         status=status,
+        problems=health.Problems(status, clock),
         metrics=metrics,
         sessions=Sessions(store, secret, lifetime, idle, clock),
         attempts=Attempts(clock),

@@ -72,7 +72,7 @@ def page(
     found: list[tuple[str, Versioned]] = []
     levels = [level for level in LEVELS if counts.get(level)] if by_level else [""]
     if place is not None and place.level:
-        levels = [level for level in levels if list(LEVELS).index(level) >= list(LEVELS).index(place.level)]
+        levels = [level for level in levels if LEVELS.index(level) >= LEVELS.index(place.level)]
     for level in levels:
         walk = _Walk(store, _of_level(query, level), place if place and place.level == level else None)
         for top in walk:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from almena.clock import SECOND
 from almena.console.security import host_of
-from almena.console.visit import Console
 from almena.errors import AlmenaError
-from almena.store import ALL, LEDGER
+from almena.store import ALL, LEDGER, Scope
+
+if TYPE_CHECKING:
+    from almena.console.visit import Console
+
+Status = Callable[[Scope, str], Mapping[str, Any]]
+"""How the whole is doing within a scope, its problems in a language."""
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
@@ -48,3 +57,26 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@dataclass
+class Problems:
+    """What every page's rail says is wrong: asked at most every ten seconds for each scope and language."""
+
+    status: Status
+    clock: Callable[[], int]
+    _kept: dict[tuple[Scope, str], tuple[int, int]] = field(default_factory=dict)
+
+    fresh = 10 * SECOND
+    most = 1_000
+
+    def count(self, scope: Scope, language: str) -> int:
+        """How many problems there are."""
+        now = self.clock()
+        asked, count = self._kept.get((scope, language), (-self.fresh, 0))
+        if now - asked >= self.fresh:
+            count = len(self.status(scope, language).get("problems") or ())
+            if len(self._kept) >= self.most:
+                self._kept.clear()
+            self._kept[scope, language] = (now, count)
+        return count

@@ -10,11 +10,24 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from almena.clock import DAY, format_time
+from almena.console.i18n import mark
 from almena.console.show import LEVELS
 from almena.store import ALERTS, ALL, LEDGER, Filter, Query, Scope, Store, Terms
 
 if TYPE_CHECKING:
     from almena.console.visit import Visit
+
+STATUSES = {
+    "stable": mark("estable"),
+    "test": mark("a prueba"),
+    "experimental": mark("experimental"),
+    "deprecated": mark("en retiro"),
+    "unsupported": mark("sin soporte"),
+}
+"""Sigma's states of a rule in words."""
+
+KINDS = {"sigma": mark("un evento"), "correlation": mark("correlación"), "model": mark("modelo")}
+"""What a rule looks at: one event, several, or what is usual."""
 
 MOST_RULES = 5_000
 """Rules whose alerts are counted."""
@@ -74,6 +87,9 @@ def list_page(visit: Visit) -> Response:
     )
     return visit.render(
         "rules.html",
+        kinds=KINDS,
+        statuses=STATUSES,
+        techniques=techniques,
         rules=rules,
         total=len(everything),
         matches=matches,
@@ -93,7 +109,14 @@ def one_page(visit: Visit) -> Response:
             visit.say("No hay una regla con ese nombre"),
             visit.say("Pudo cambiar de nombre o salir de la carpeta de reglas. Búsquela en la lista."),
         )
-    return visit.render("rule.html", rule=rule, alerts=_latest(visit, rule.id), techniques=techniques(rule.tags))
+    return visit.render(
+        "rule.html",
+        rule=rule,
+        alerts=_latest(visit, rule.id),
+        techniques=techniques,
+        kinds=KINDS,
+        statuses=STATUSES,
+    )
 
 
 def recent_alerts(store: Store, scope: Scope, now: int) -> dict[str, int]:

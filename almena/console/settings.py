@@ -29,8 +29,8 @@ class ConsoleSettings:
     """Send cookies over HTTPS only; `auto`: when `public_url` begins with https."""
     zone: str = "America/Mexico_City"
     """The time zone of the times on screen."""
-    silent_minutes: float = 15
-    """Minutes without an event after which a source is called silent."""
+    quiet_minutes: float = 15
+    """Minutes without an arrival after which a source is shown as quiet; `expect` of a source says what is wrong."""
     refresh_seconds: float = 5
     """Seconds between two looks of the live queue."""
 
@@ -39,16 +39,16 @@ class ConsoleSettings:
         self.address()
         self.time_zone()
         if self.public_url and (urlsplit(self.public_url).scheme not in ("http", "https") or not self._public_host()):
-            raise ConfigError(f"console.public_url: {self.public_url!r} is no address; write 'https://host'")
-        for name in ("session_hours", "idle_minutes", "silent_minutes", "refresh_seconds"):
+            raise ConfigError(f"public_url: {self.public_url!r} is no address; write 'https://host'")
+        for name in ("session_hours", "idle_minutes", "quiet_minutes", "refresh_seconds"):
             if not getattr(self, name) > 0:
-                raise ConfigError(f"console.{name}: {getattr(self, name)!r} is not above zero")
+                raise ConfigError(f"{name}: {getattr(self, name)!r} is not above zero")
 
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`; raises ConfigError."""
         host, _, port = self.listen.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65_535:
-            raise ConfigError(f"console.listen: {self.listen!r} is no address; write '127.0.0.1:8080'")
+            raise ConfigError(f"listen: {self.listen!r} is no address; write '127.0.0.1:8080'")
         return host.strip("[]"), int(port)
 
     def time_zone(self) -> ZoneInfo:
@@ -57,7 +57,7 @@ class ConsoleSettings:
             return ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ConfigError(
-                f"console.zone: {self.zone!r} is not known here; write 'America/Mexico_City', "
+                f"zone: {self.zone!r} is not known here; write 'America/Mexico_City', "
                 "and install the system's tzdata when it is missing"
             ) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,14 +17,20 @@ from almena.clock import parse_time, to_datetime
 from almena.console.i18n import LOCALES, mark, speaker
 from almena.words import safe
 
-LEVELS = {
-    "critical": ("◆", mark("Crítica")),
-    "high": ("▲", mark("Alta")),
-    "medium": ("●", mark("Media")),
-    "low": ("○", mark("Baja")),
-    "informational": ("·", mark("Informativa")),
+LEVEL_WORDS = {
+    "critical": mark("Crítica"),
+    "high": mark("Alta"),
+    "medium": mark("Media"),
+    "low": mark("Baja"),
+    "informational": mark("Informativa"),
 }
-"""Every level as shape and word, the worst first."""
+"""Every level in words, the worst first."""
+
+SHAPES = {"critical": "◆", "high": "▲", "medium": "●", "low": "○", "informational": "·"}
+"""The shape beside each level's word."""
+
+LEVELS = tuple(LEVEL_WORDS)
+"""Every level, the worst first."""
 
 STATUSES = {
     "open": mark("Abierta"),
@@ -56,6 +63,8 @@ ENTITIES = {
 }
 """What the field of an entity is called."""
 
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
+
 LONGEST_TEXT = 4_000
 """Characters of one text on a page."""
 
@@ -80,6 +89,12 @@ class Look:
             text = f"{format_date(moment.date(), pattern, locale=LOCALES[self.language])} {text}"
         full = moment.isoformat(sep=" ", timespec="milliseconds")
         return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), full, text)
+
+    def sentence(self, text: str) -> Markup:
+        """A sentence of ours whose times are written as on the rest of the page."""
+        plain = str(visible(text))
+        parts = _MOMENT.split(plain)
+        return Markup().join(self.time(part) if at % 2 else Markup.escape(part) for at, part in enumerate(parts))
 
     def ago(self, value: object) -> str:
         """How long ago, in words; stands only beside `time`."""

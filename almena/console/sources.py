@@ -40,23 +40,29 @@ class Source:
         """Records lost for good."""
         return sum(self.drops.values())
 
-    def silent(self, now: int, after: int) -> bool:
-        """Whether nothing arrived for longer than `after` microseconds."""
+    silent: bool = False
+    """It speaks less often than its configuration expects."""
+
+    def quiet(self, now: int, after: int) -> bool:
+        """Whether nothing arrived for longer than `after` microseconds, which for some sources is ordinary."""
         return not self.last_ingested or now - parse_time(self.last_ingested) > after
 
 
 def sources_page(visit: Visit) -> Response:
     """Every source, the silent ones first."""
-    after = round(visit.console.settings.silent_minutes * MINUTE)
-    now = visit.look.now
+    after = round(visit.console.settings.quiet_minutes * MINUTE)
+    status = visit.console.status(visit.scope, visit.language)
+    silent = {(item["agency"], item["name"]) for item in status.get("sources") or () if item.get("silent")}
     found = sources(visit.console.store, visit.scope)
+    for source in found:
+        source.silent = (source.agency, source.name) in silent
     rows = sorted(
-        ((source, source.silent(now, after)) for source in found),
-        key=lambda row: (not row[1], row[0].agency, row[0].name),
+        ((source, source.quiet(visit.look.now, after)) for source in found),
+        key=lambda row: (not row[0].silent, row[0].agency, row[0].name),
     )
     template = "sources_table.html" if visit.fragment else "sources.html"
-    problems = [str(problem) for problem in visit.console.status(visit.scope).get("problems") or ()]
-    return visit.render(template, rows=rows, agencies=visit.agencies(), problems=problems)
+    problems = [str(problem) for problem in status.get("problems") or ()]
+    return visit.render(template, rows=rows, problems=problems)
 
 
 def sources(store: Store, scope: Scope) -> list[Source]:

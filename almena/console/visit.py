@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from almena.console import show
+from almena.console.health import Problems, Status
 from almena.console.i18n import LANGUAGES, LOCALES, Speak, language_of, mark, speaker, translations
 from almena.console.rules import RuleInfo
 from almena.console.security import LONGEST_BODY, same_origin
@@ -49,7 +50,8 @@ class Console:
     settings: ConsoleSettings
     agencies: Mapping[str, str]
     rules: Callable[[], Sequence[RuleInfo]]
-    status: Callable[[Scope], Mapping[str, Any]]
+    status: Status
+    problems: Problems
     metrics: Callable[[], bytes]
     sessions: Sessions
     attempts: Attempts
@@ -121,6 +123,10 @@ class Visit:
         """Whether the form came from a page of ours that this visitor saw."""
         tie = self.cookie("session") or self.cookie("visit")
         return same_origin(self.request) and self.console.sessions.form_token_fits(tie, self.form.get("sello", ""))
+
+    def problems(self) -> int:
+        """How many problems the rail announces."""
+        return self.console.problems.count(self.scope, self.language)
 
     def agencies(self) -> dict[str, str]:
         """The agencies this person may see, by id."""
@@ -253,7 +259,23 @@ def environments(static: Callable[[str], str]) -> dict[str, Environment]:
             extensions=["jinja2.ext.i18n"],
         )
         environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-        environment.globals |= {"static": static, "sight": sight, "html_language": LOCALES[language].replace("_", "-")}
+        environment.globals |= {
+            "static": static,
+            "sight": sight,
+            "word": _words(language),
+            "html_language": LOCALES[language].replace("_", "-"),
+        }
+            "static": static,
+            "sight": sight,
+            "word": _words(language),
+            "html_language": LOCALES[language].replace("_", "-"),
+        }
         environment.filters["values"] = show.values
         found[language] = environment
     return found
+
+
+def _words(language: str) -> Callable[[Mapping[str, str], object], str]:
+    """Looks a name up in one of our tables and translates it; a name that is not there is shown as it is."""
+    say = speaker(language)
+    return lambda table, name: say(table[name]) if isinstance(name, str) and name in table else show.values(name, 60)
