@@ -1,0 +1,176 @@
+"""Sigma rules as a detector: alerts for what one event suffices for, hits for correlations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from almena import metrics
+from almena.alert import ENTITY_FIELDS, Alert, alert_id, build
+from almena.clock import parse_time
+from almena.event import Event, event_time
+from almena.hit import Hit, group_key
+from almena.words import KEYS, fields_of, words_of
+from detectors.correlation import CorrelationOperator, Node, short
+from detectors.sigma.evaluator import Engine, PlainEngine
+from detectors.sigma.explain import explain
+from detectors.sigma.native import native_windows
+from detectors.sigma.rules import Correlation, Rule, RuleSet
+from detectors.sigma.values import MISFIT, View, present
+
+HIT_BYTES = 1_600
+"""Text that the fields of one hit may hold; the least important ones are left out beyond it."""
+
+_ALWAYS = ("@timestamp", "event.id", "event.ingested", "organization.id")
+_OFTEN = (
+    *ENTITY_FIELDS,
+    "organization.name",
+    "event.dataset",
+    "event.action",
+    "event.outcome",
+    "event.code",
+    "destination.ip",
+    "destination.port",
+    "url.domain",
+    "url.path",
+    "process.name",
+    "user.target.name",
+)
+
+
+@dataclass(frozen=True)
+class _Feed:
+    """What one operator wants of the events of one rule."""
+
+    operator: str
+    group: tuple[str, ...]
+    """Fields whose values make the group."""
+    keep: tuple[str, ...]
+    """Fields that travel in the hit, the most important first."""
+
+
+class SigmaDetector:
+    """The stateless half of Sigma; operators are made by `operators` from the same rule set."""
+
+    def __init__(self, ruleset: RuleSet, engine: Engine | None = None) -> None:
+        """`engine` decides which rules match; PlainEngine when none is given."""
+        self.ruleset = ruleset
+        self.engine = engine or PlainEngine(ruleset.rules)
+        self.ungrouped: Counter[str] = Counter()
+        """By correlation id: events that were not counted for want of a field to group by."""
+        self._native = ruleset.mode == "native"
+        self._feeds: dict[str, list[_Feed]] = {}
+        for operator in operators(ruleset):
+            for leaf, feed in _feeds(operator):
+                self._feeds.setdefault(leaf, []).append(feed)
+        self._counters: dict[str, Any] = {}
+
+    def match_ids(self, event: Event) -> list[str]:
+        """The ids of the rules an event matches, those that raise no alert of their own included."""
+        return [rule.id for rule in self.engine.match(self._prepared(event))]
+
+    def select(self, events: Sequence[Event]) -> Iterator[Hit | Alert]:
+        """Alerts of rules that one event suffices for, and hits for correlations."""
+        for event in events:
+            prepared = self._prepared(event)
+            matched = self.engine.match(prepared)
+            if not matched:
+                continue
+            view = View(prepared)
+            for rule in matched:
+                self._count(rule)
+                if rule.id not in self.ruleset.muted:
+                    yield _alert(rule, prepared, view)
+                for feed in self._feeds.get(rule.id, ()):
+                    hit = self._hit(rule, feed, prepared, view)
+                    if hit is not None:
+                        yield hit
+
+    def _prepared(self, event: Event) -> Event:
+        if not self._native or not any(isinstance(value, (dict, list)) for value in event.values()):
+            return event
+        own = {name: value for name, value in event.items() if not isinstance(value, dict)}
+        return own | native_windows(event)
+
+    def _count(self, rule: Rule) -> None:
+        counter = self._counters.get(rule.id)
+        if counter is None:
+            counter = self._counters[rule.id] = metrics.RULE_MATCHES.labels(rule.id, rule.level)
+        counter.inc()
+
+    def _hit(self, rule: Rule, feed: _Feed, event: Event, view: View) -> Hit | None:
+        values = [view.value(field) for field in feed.group]
+        if not all(present(value) and value != "" for value in values):
+            self.ungrouped[feed.operator] += 1
+            return None
+        return Hit(
+            time=event_time(event),
+            id=f"{event.get('event.id', '')}/{rule.id}",
+            detector=feed.operator,
+            group=group_key(str(event.get("organization.id", "")), *(short(value) for value in values)),
+            fields=_kept(feed.keep, view),
+            rule=rule.id,
+        )
+
+
+def _kept(names: Sequence[str], view: View) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    room = HIT_BYTES
+    for name in names:
+        value = view.value(name)
+        if not present(value) or isinstance(value, dict):
+            continue
+        value = short(value) if isinstance(value, (str, list)) else value
+        room -= len(name) + len(str(value))
+        if room >= 0 or name in _ALWAYS:
+            kept[name] = value
+    return kept
+
+
+def _alert(rule: Rule, event: Event, view: View) -> Alert:
+    misfit = event.get(MISFIT)
+    words = words_of(rule.document, {**misfit, **event} if isinstance(misfit, dict) else event)
+    appended = event.get("event.ingested") or event["@timestamp"]
+    identity = alert_id(event_time(event), rule.id, str(event.get("event.id", "")), appended=parse_time(appended))
+    return build(
+        identity=identity,
+        rule=rule.about,
+        level=rule.level,
+        reason=words["es"]["what_happened"],
+        words=words,
+        first=event,
+        explanation=explain(rule, view),
+    )
+
+
+def operators(ruleset: RuleSet) -> list[CorrelationOperator]:
+    """One operator for every correlation that alerts; those that only feed another run inside it."""
+    return [
+        CorrelationOperator(_node(correlation, ruleset.by_id))
+        for correlation in ruleset.correlations
+        if correlation.id not in ruleset.muted
+    ]
+
+
+def _node(correlation: Correlation, by_id: Mapping[str, Rule | Correlation]) -> Node:
+    inner = [item for found in correlation.rules if isinstance(item := by_id[found], Correlation)]
+    return Node(correlation, tuple(_node(item, by_id) for item in dict.fromkeys(inner)))
+
+
+def _feeds(operator: CorrelationOperator) -> Iterator[tuple[str, _Feed]]:
+    root = operator.root
+    document = root.rule.document
+    said = [
+        name
+        for language, keys in KEYS.items()
+        if isinstance(block := document.get(language), dict)
+        for key in keys
+        for name in fields_of(str(block.get(key, "")))
+    ]
+    for leaf in root.leaves():
+        group = tuple(root.field(name, leaf) for name in root.rule.group_by)
+        named = [node.field(name, leaf) for node in root.nodes() for name in node.rule.names if leaf in node.leaves()]
+        keep = tuple(dict.fromkeys([*_ALWAYS, *group, *named, *said, *_OFTEN]))
+        yield leaf, _Feed(operator.name, group, keep)

@@ -1,0 +1,131 @@
+"""What pySigma's modifiers lack: UTF-16 beyond ASCII and in chains, and `cased` on references to fields.
+
+Importing this module teaches them to pySigma; `ordered` writes a key so that pySigma understands it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sigma.modifiers import SigmaModifier, SigmaValueModifier, modifier_mapping, reverse_modifier_mapping
+from sigma.types import SigmaCasedString, SigmaFieldReference, SigmaString
+
+from almena.errors import RuleError
+
+CASED = 2
+"""Added to `SigmaFieldReference.starts_with`, which pySigma carries through field mappings untouched."""
+
+OF_TEXT = frozenset(
+    "base64 base64offset cased contains endswith expand fieldref re startswith utf16 utf16be utf16le wide windash".split()
+)
+"""Modifiers that take text: a number or boolean under them is the text it is written as."""
+
+
+class Encoded(SigmaString):
+    """Text whose characters stand for bytes, so that base64 sees the bytes; surrogates stand for what is no UTF-8."""
+
+    def __bytes__(self) -> bytes:
+        return self.to_plain(regex=True).encode("utf-8", "surrogateescape")
+
+
+class _Encode(SigmaValueModifier[SigmaString, SigmaString]):
+    encoding: ClassVar[str] = "utf-16-le"
+    mark: ClassVar[bytes] = b""
+
+    def modify(self, val: SigmaString) -> SigmaString:
+        encoded = Encoded()
+        encoded.s = [
+            part.encode(self.encoding).decode("utf-8", "surrogateescape") if isinstance(part, str) else part
+            for part in val.s
+        ]
+        if self.mark:
+            encoded.s.insert(0, self.mark.decode("utf-8", "surrogateescape"))
+            encoded._merge_strs()
+        return encoded
+
+
+class Utf16le(_Encode):
+    """The text's bytes in UTF-16, little end first."""
+
+
+class Utf16be(_Encode):
+    """The text's bytes in UTF-16, big end first."""
+
+    encoding = "utf-16-be"
+
+
+class Utf16(_Encode):
+    """The text's bytes in UTF-16, little end first, behind a byte order mark."""
+
+    mark = b"\xff\xfe"
+
+
+class Cased(SigmaValueModifier[SigmaString | SigmaFieldReference, SigmaString | SigmaFieldReference]):
+    """Upper and lower case differ."""
+
+    def modify(self, val: SigmaString | SigmaFieldReference) -> SigmaString | SigmaFieldReference:
+        if isinstance(val, SigmaFieldReference):
+            flags: Any = int(val.starts_with) | CASED
+            return SigmaFieldReference(val.field, flags, val.ends_with)
+        return SigmaCasedString.from_sigma_string(val)
+
+
+_OURS: dict[str, type[SigmaModifier[Any, Any]]] = {
+    "cased": Cased,
+    "utf16": Utf16,
+    "utf16be": Utf16be,
+    "utf16le": Utf16le,
+    "wide": Utf16le,
+}
+modifier_mapping.update(_OURS)
+reverse_modifier_mapping.update({kind.__name__: name for name, kind in _OURS.items()})
+
+
+def ordered(key: str) -> str:
+    """The key with `fieldref` before, and `cased` behind, the modifiers they combine with in any order.
+
+    >>> ordered("Image|cased|endswith|fieldref")
+    'Image|fieldref|endswith|cased'
+    """
+    name, *modifiers = key.split("|")
+    if not modifiers:
+        return key
+    front = [modifier for modifier in modifiers if modifier == "fieldref"]
+    back = [modifier for modifier in modifiers if modifier == "cased"]
+    middle = [modifier for modifier in modifiers if modifier not in ("fieldref", "cased")]
+    return "|".join([name, *front, *middle, *back])
+
+
+def plain(definition: Any, where: str) -> Any:
+    """A selection as pySigma takes it; raises RuleError for what it would take in silence."""
+    if isinstance(definition, dict):
+        changed = {}
+        for key, value in definition.items():
+            name = ordered(str(key))
+            if name in changed:
+                raise RuleError(f"{where}: {key} is written twice")
+            changed[name] = _values(name, value, where)
+        return changed
+    if isinstance(definition, list):
+        if not definition:
+            raise RuleError(f"{where}: an empty list")
+        return [plain(item, where) for item in definition]
+    if definition is None:
+        raise RuleError(f"{where}: null without a field")
+    return definition
+
+
+def _values(key: str, value: Any, where: str) -> Any:
+    if isinstance(value, list) and not value:
+        raise RuleError(f"{where}: {key} has an empty list of values")
+    if OF_TEXT.isdisjoint(key.split("|")[1:]):
+        return value
+    if isinstance(value, list):
+        return [_text(item) for item in value]
+    return _text(value)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value

@@ -1,0 +1,71 @@
+"""pySigma processing pipelines from YAML: Sigma's field names to those that events have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from sigma.exceptions import SigmaError
+from sigma.processing.pipeline import ProcessingPipeline
+from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections, SigmaLogSource, SigmaRule
+from sigma.types import SigmaString
+
+from almena.errors import RuleError
+from almena.paths import rules_dir
+from almena.yamlfile import load_all
+from detectors.sigma.regex import POLICY
+from detectors.sigma.rules import LogSource
+
+FOLDER = "pipelines"
+"""The folder of pipelines among rule folders."""
+
+
+def shipped() -> Path:
+    """The pipelines that come with Almena."""
+    return rules_dir() / FOLDER
+
+
+class Mapping:
+    """The pipelines of one folder, as one; an empty one changes nothing."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Reads every `*.yml` of `folder`; raises RuleError naming the file that is wrong."""
+        self._pipeline = ProcessingPipeline([])
+        files = sorted(folder.glob("*.yml")) if folder is not None else []
+        pipelines = [_load(file) for file in files]
+        for pipeline in sorted(pipelines, key=lambda item: (item.priority, item.name or "")):
+            self._pipeline = self._pipeline + pipeline
+        self.field = lru_cache(maxsize=65_536)(self._field)
+
+    def apply(self, rule: SigmaRule) -> SigmaRule:
+        """The rule with its fields renamed, in place; raises SigmaError."""
+        if self._pipeline.items:
+            self._pipeline.apply(rule)
+        return rule
+
+    def _field(self, name: str, logsource: LogSource) -> str:
+        """What a field of a rule of `logsource` is called in events."""
+        if not self._pipeline.items:
+            return name
+        item = SigmaDetectionItem(name, [], [SigmaString("x")])
+        rule = SigmaRule(
+            title="",
+            logsource=SigmaLogSource(logsource.category, logsource.product, logsource.service),
+            detection=SigmaDetections({"x": SigmaDetection([item])}, ["x"]),
+        )
+        self._pipeline.apply(rule)
+        mapped = rule.detection.detections["x"].detection_items[0]
+        if not isinstance(mapped, SigmaDetectionItem) or mapped.field is None:
+            raise RuleError(f"{name} is mapped to several fields and cannot be grouped by")
+        return mapped.field
+
+
+def _load(file: Path) -> ProcessingPipeline:
+    documents: Sequence[object] = load_all(file.read_text("utf-8"))
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise RuleError(f"{file}: a pipeline is one YAML mapping")
+    try:
+        return ProcessingPipeline.from_dict(documents[0], policy=POLICY)
+    except (SigmaError, TypeError, KeyError, ValueError) as error:
+        raise RuleError(f"{file}: {error}") from None

@@ -1,0 +1,61 @@
+"""Regular expressions of rules: RE2 alone, linear in what strangers send, silent when it refuses one."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, cast
+
+import re2
+from sigma.policy import SigmaPolicy
+from sigma.policy.regex_engine import RegexEngine, RegexPattern
+
+from almena.errors import RuleError
+
+_FLAGS = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.never_capture = True
+    return options
+
+
+@lru_cache(maxsize=16_384)
+def compile_pattern(pattern: str) -> Any:
+    """An RE2 pattern over UTF-8 bytes; raises RuleError with RE2's reason."""
+    try:
+        return re2.compile(pattern.encode("utf-8"), options=_options())
+    except re2.error as error:
+        reason = error.args[0].decode("utf-8", "replace") if error.args else "unknown reason"
+        raise RuleError(f"RE2 refuses the regular expression {pattern[:200]!r}: {reason}") from None
+    except UnicodeEncodeError:
+        raise RuleError(f"the regular expression {pattern[:200]!r} is no valid Unicode") from None
+
+
+def escape(text: str) -> str:
+    """`text` as a pattern that matches exactly it."""
+    return "".join(char if char.isalnum() or char == "_" or not char.isascii() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return f"\\x{ord(char):02x}" if ord(char) < 32 or ord(char) == 127 else "\\" + char
+
+
+class _Quiet(RegexEngine):
+    """What pySigma checks patterns with, so that it neither prints nor accepts what RE2 cannot run."""
+
+    def compile(self, pattern: str, flags: int = 0) -> RegexPattern:
+        prefix = "".join(letter for flag, letter in _FLAGS.items() if flags & flag)
+        options = re2.Options()
+        options.log_errors = False
+        return cast(RegexPattern, re2.compile(f"(?{prefix}){pattern}" if prefix else pattern, options=options))
+
+    @property
+    def error(self) -> type[Exception]:
+        return cast(type[Exception], re2.error)
+
+
+POLICY = SigmaPolicy(regex_engine=_Quiet())
+"""Given to pySigma wherever it takes one: no templates, no files, no network, RE2 without a word."""

@@ -1,0 +1,155 @@
+"""What loading gives: rules, correlations, and those that were refused with the reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from almena.alert import SEVERITY
+from detectors.sigma.expression import Expression, fields_of
+
+LEVEL = "medium"
+"""The level of a rule that states none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """Which events a rule is about; None means any."""
+
+    product: str | None = None
+    category: str | None = None
+    service: str | None = None
+
+    def __str__(self) -> str:
+        return "/".join(part or "*" for part in (self.product, self.category, self.service))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stated:
+    """What every rule document states."""
+
+    id: str
+    """Its UUID; made from its name or title when it states none."""
+    title: str
+    name: str = ""
+    """The short name that correlations and filters may refer to it by."""
+    level: str = LEVEL
+    """`informational`, `low`, `medium`, `high` or `critical`."""
+    file: str = ""
+    """Where it was read from."""
+    version: str = ""
+    """A hash of what it detects; rewording a rule does not change it."""
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """The whole YAML document, with keys beyond Sigma's such as `es`, `en` and `tests`."""
+
+    @property
+    def severity(self) -> int:
+        """`event.severity` of its alerts."""
+        return SEVERITY[self.level]
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What `almena.alert.build` takes as `rule`."""
+        references = self.document.get("references") or [""]
+        return {
+            "id": self.id,
+            "name": self.title,
+            "version": self.version,
+            "reference": references[0],
+            "tags": self.document.get("tags") or [],
+            "description": self.document.get("description"),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rule(Stated):
+    """A rule that one event suffices for."""
+
+    logsource: LogSource
+    expression: Expression
+    """What it asks, filters included."""
+    condition: str
+    """Its condition as written, for explanations."""
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """The fields it reads."""
+        return fields_of(self.expression)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Correlation(Stated):
+    """A rule over several events."""
+
+    type: str
+    """`event_count`, `value_count`, `temporal` or `temporal_ordered`."""
+    rules: tuple[str, ...]
+    """Ids of the rules and correlations it reads, in the order written."""
+    group_by: tuple[str, ...] = ()
+    """Names it groups by: fields, or aliases."""
+    timespan: int
+    """Length of its window in microseconds."""
+    threshold: int
+    """How many it takes."""
+    operator: str = "gte"
+    """`gte` or `gt` as written; `threshold` is what `gte` compares with."""
+    counted: tuple[str, ...] = ()
+    """`value_count`: the names whose distinct values are counted."""
+    generate: bool = False
+    """True when the rules it reads alert themselves too."""
+    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each rule it reads, by id: the field (or the inner correlation's name) behind each of its names."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name it looks up in the events of its rules."""
+        return tuple(dict.fromkeys(self.group_by + self.counted))
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A rule that is not in use, and why."""
+
+    rule: str
+    """Its id, or its title, or its file when it has neither."""
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.rule}: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleSet:
+    """Everything that was loaded."""
+
+    rules: tuple[Rule, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
+    warnings: tuple[Rejection, ...] = ()
+    """What was loaded but may not do what its author hopes."""
+    mode: str = "ecs"
+    muted: frozenset[str] = frozenset()
+    """Ids of rules and correlations that only feed correlations and raise no alert of their own."""
+
+    @cached_property
+    def hash(self) -> str:
+        """What tells one set from another: 16 hexadecimal digits over every document in use."""
+        parts = sorted((item.id, digest(dict(item.document))) for item in (*self.rules, *self.correlations))
+        return digest([self.mode, parts], size=8)
+
+    @cached_property
+    def by_id(self) -> dict[str, Rule | Correlation]:
+        """Rules and correlations by id."""
+        return {item.id: item for item in (*self.rules, *self.correlations)}
+
+
+def digest(value: Any, *, size: int = 6) -> str:
+    """A short hash of plain values, the same for the same content in any order of keys."""
+    data = msgspec.json.encode(value, order="sorted", enc_hook=str)
+    return hashlib.blake2b(data, digest_size=size).hexdigest()
