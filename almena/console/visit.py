@@ -265,11 +265,6 @@ def environments(static: Callable[[str], str]) -> dict[str, Environment]:
             "word": _words(language),
             "html_language": LOCALES[language].replace("_", "-"),
         }
-            "static": static,
-            "sight": sight,
-            "word": _words(language),
-            "html_language": LOCALES[language].replace("_", "-"),
-        }
         environment.filters["values"] = show.values
         found[language] = environment
     return found
