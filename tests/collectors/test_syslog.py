@@ -6,7 +6,6 @@ import datetime
 import ipaddress
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
