@@ -12,7 +12,7 @@ from almena.demo.traffic import by_citizen, by_official, someone
 from almena.demo.wire import Draft, Line, Request, Windows
 
 Story: TypeAlias = tuple[list[Draft], str]
-"""What happens, and the entity its first expected alert names, as `field=value`."""
+"""What happens, and the entity that the alert of its first rule names, as `field=value`; `` when that is masked."""
 
 
 class Scene(NamedTuple):
@@ -131,7 +131,7 @@ def web_shell(random: Random, cast: Cast) -> Story:
         Draft(0, "tramites", upload),
         Draft(4, "portal-nginx", Request(person.ip, target, 200, 54, "curl/8.5.0", "POST")),
         Draft(9, "servers-udp", Line(SERVERS[0], "sudo", sudo)),
-    ], f"source.ip={person.ip}"
+    ], f"user.name={person.user}"
 
 
 def clabe_switched(random: Random, cast: Cast) -> Story:
@@ -190,7 +190,7 @@ def score_changed(random: Random, cast: Cast) -> Story:
         Draft(8, "posts", by_official(evaluator, "score_changed", **who, **raised)),
         Draft(12, "posts", by_official(evaluator, "list_changed", **who, **moved)),
         Draft(18, "posts", by_official(evaluator, "post_assigned", **who, almena__post__rank=3)),
-    ], f"user.name={evaluator.user}"
+    ], f"almena.post.call={call}"
 
 
 def domain_raid(random: Random, cast: Cast) -> Story:
