@@ -124,7 +124,8 @@ def _operator(node: Mapping[str, Any], say: Speak) -> tuple[str, str]:
     known = [say(OPERATORS[name]) if name in OPERATORS else values(name) for name in names]
     if names == ["exists"] and _list(node.get("expected"))[:1] in ([False], ["false"]):
         return say("no existe"), every
-    return " ".join(known) or say(OPERATORS["equals"]), every
+    equals = OPERATORS["equals"]
+    return " ".join(known) or say(equals), every
 
 
 def _expected(node: Mapping[str, Any], say: Speak) -> str:

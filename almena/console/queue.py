@@ -36,7 +36,9 @@ def queue_page(visit: Visit) -> Response:
     counts = dict(store.aggregate(without_level, Terms(groups.LEVEL, limit=20)))
     of_these = {choice.nivel: counts.get(choice.nivel, 0)} if choice.nivel else counts
     rows, behind = groups.page(store, query, counts=of_these, by_level=choice.orden != "recent", place=place, size=PAGE)
+    anything = bool(rows) or bool(store.count(Query(kind=ALERTS, scope=visit.scope, limit=1)))
     values: dict[str, Any] = {
+        "anything": anything,
         "choice": choice,
         "counts": counts,
         "rows": rows,
@@ -51,13 +53,11 @@ def queue_page(visit: Visit) -> Response:
 def _whole(visit: Visit, **values: Any) -> Response:
     wanted = visit.request.query_params.get("alerta", "")
     alert = found_alert(visit, wanted) if wanted else None
-    anything = bool(values["rows"]) or bool(visit.console.store.count(Query(kind=ALERTS, scope=visit.scope, limit=1)))
     return visit.render(
         "queue.html",
         selected=alert.id if alert else "",
         panel=shown(visit, alert, back=visit.here(alerta=None)) if alert else None,
         missing=bool(wanted) and alert is None,
-        anything=anything,
         ranges={name: words for name, (_, words) in RANGES.items()},
         states={name: words for name, (_, words) in STATES.items()},
         orders=ORDERS,
