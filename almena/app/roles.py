@@ -9,6 +9,7 @@ import logging.handlers
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -98,9 +99,8 @@ def lifeline() -> None:
 
 def detect(config: Config, stop: threading.Event) -> None:
     """Run rules and detectors over events."""
-    from detectors.sigma.detector import SigmaDetector
-
     from almena.detect import Detect
+    from detectors.sigma.detector import SigmaDetector
 
     bus = bus_of(config)
     rules = ruleset(config)
@@ -153,3 +153,50 @@ def correlate(config: Config, stop: threading.Event) -> None:
 
     Stage("correlate", bus.session(HITS, group="correlate", member=member("correlate")), open_work).run(stop)
     bus.close()
+
+
+def console(config: Config, stop: threading.Event) -> None:
+    """Serve the console and the API."""
+    from almena import metrics
+    from almena.app.catalogue import catalogue
+    from almena.app.operate import expected_of
+    from almena.console import create_app, ensure_admin, serve
+    from almena.status import status
+    from almena.store import Scope, open_store
+
+    lifeline()
+    bus, store = bus_of(config), open_store(config.store)
+    password = ensure_admin(store)
+    if password is not None:
+        tell_password(config, password)
+    rules = catalogue(config)
+    expected = expected_of(config)
+
+    def how(scope: Scope, language: str) -> dict[str, object]:
+        return status(store, bus, scope=scope, expected=expected, language=language)
+
+    app = create_app(
+        store,
+        config.console,
+        agencies={name: agency.name for name, agency in config.agencies.items()},
+        rules=lambda: rules,
+        status=how,
+        metrics=lambda: metrics.render(os.environ.get("PROMETHEUS_MULTIPROC_DIR")),
+        secret=secret_of(config).derive("console"),
+    )
+    serve(app, config.console)
+    bus.close()
+    store.close()
+
+
+def tell_password(config: Config, password: str) -> None:
+    """Put the one-time password where the person at this machine finds it: a file only they can read."""
+    file = password_file(config)
+    file.touch(mode=0o600)
+    file.write_text(f"admin {password}\n", "utf-8")
+    log.info("user admin, one-time password: see %s", file)
+
+
+def password_file(config: Config) -> Path:
+    """Where the one-time password of the first sign-in is left."""
+    return Path(config.data) / "admin-password"

@@ -1,0 +1,188 @@
+"""A whole installation for tests: real roles as processes on a folder of its own, real sockets, real files."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from almena.app import configuration
+from almena.app.operate import ROLES
+from almena.bus import EVENTS, Record, open_bus
+from almena.config import Config
+from almena.detect import MARKER
+from almena.status import READERS, status
+from almena.store import ALERTS, ALL, Query, open_store
+from almena.supervisor import Supervisor
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+TOML = """
+bus = "sqlite:bus.sqlite"
+store = "sqlite:store.sqlite"
+data = "."
+partitions = {partitions}
+
+[agencies.sfa]
+name = "Secretaría de Finanzas y Administración"
+[agencies.cdo]
+name = "Centro Digital de Operaciones"
+
+[collectors.apps]
+type = "http"
+listen = "127.0.0.1:{http}"
+[collectors.apps.tokens.identidad]
+agency = "sfa"
+token = "{token}"
+parser = "app"
+lateness = "1h"
+
+[collectors.servidores]
+type = "file"
+paths = ["{folder}/in/*.log"]
+agency = "cdo"
+parser = "syslog"
+lateness = "1h"
+
+[console]
+listen = "127.0.0.1:{console}"
+{more}
+"""
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Installation:
+    """One installation under `folder`; `start` it, send to it, and ask it."""
+
+    def __init__(self, folder: Path, *, partitions: int = 2, more: str = "") -> None:
+        self.folder = folder
+        self.http, self.console = free_port(), free_port()
+        (folder / "in").mkdir(parents=True)
+        self.log = folder / "in" / "auth.log"
+        self.log.touch()
+        self.file = folder / "almena.toml"
+        self.file.write_text(
+            TOML.format(
+                partitions=partitions, http=self.http, console=self.console, token=TOKEN, folder=folder, more=more
+            )
+        )
+        self.supervisor = Supervisor(ROLES, self.file, folder, quiet=True)
+        self.stop = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    @property
+    def config(self) -> Config:
+        return configuration(self.file)
+
+    @contextmanager
+    def running(self) -> Iterator[Installation]:
+        self.supervisor.start()
+        self._watch = threading.Thread(target=self.supervisor.watch, args=(self.stop,))
+        self._watch.start()
+        try:
+            self.wait_for(self.answers, "the console and the HTTP source to answer", 60)
+            yield self
+        finally:
+            self.stop.set()
+            self._watch.join()
+            self.clean = self.supervisor.stop()
+
+    def answers(self) -> bool:
+        try:
+            ready = httpx.get(f"http://127.0.0.1:{self.console}/healthz", timeout=2).status_code == 200
+            return ready and httpx.get(f"http://127.0.0.1:{self.http}/healthz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def wait_for(self, condition: Any, what: str, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {seconds} s for {what}\n{self.tail()}"
+            time.sleep(0.1)
+
+    def tail(self) -> str:
+        """The last lines of every role's log."""
+        texts = []
+        for path in sorted((self.folder / "logs").glob("*")):
+            texts.append(f"== {path.name}\n" + "\n".join(path.read_text("utf-8", "replace").splitlines()[-15:]))
+        return "\n".join(texts)
+
+    def post(self, events: list[dict[str, Any]], batch: str, *, patience: float = 60) -> httpx.Response:
+        """Send a batch until it is acknowledged, like a client that does not give up."""
+        body = b"\n".join(msgspec.json.encode(event) for event in events)
+        headers = {
+            "Authorization": f"Bearer {TOKEN}",
+            "Content-Type": "application/x-ndjson",
+            "Idempotency-Key": batch,
+        }
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                answer = httpx.post(
+                    f"http://127.0.0.1:{self.http}/v1/events", content=body, headers=headers, timeout=10
+                )
+                if answer.status_code == 200:
+                    return answer
+                assert answer.status_code in (429, 503), answer.text
+            except httpx.HTTPError:
+                pass
+            assert time.monotonic() < deadline, f"batch {batch} was never acknowledged\n{self.tail()}"
+            time.sleep(0.05)
+
+    def settle(self, events: int, *, end: bool = True, seconds: float = 120) -> dict[str, Any]:
+        """Wait until `events` are stored or dead and nothing waits to be read; `end` moves event time to its end."""
+        self.wait_for(lambda: self.total() >= events and not self.lag(), f"{events} events to be seen", seconds)
+        if end:
+            bus = open_bus(self.config.bus)
+            count = bus.partitions(EVENTS)
+            bus.append(EVENTS, [Record("", b"", {MARKER: "end"}, partition) for partition in range(count)])
+            bus.close()
+            time.sleep(0.5)
+            self.wait_for(lambda: not self.lag(), "the end to be reached", seconds)
+        time.sleep(1.2)
+        return self.status()
+
+    def status(self) -> dict[str, Any]:
+        bus, store = open_bus(self.config.bus), open_store(self.config.store)
+        try:
+            return status(store, bus)
+        finally:
+            bus.close()
+            store.close()
+
+    def total(self) -> int:
+        found = self.status()
+        return int(found["events"] + found["dead_letters"] + found["drops"])
+
+    def lag(self) -> int:
+        """Records that no reader has taken, idle markers left out of account by their handful."""
+        bus = open_bus(self.config.bus)
+        try:
+            return sum(sum(bus.lag(topic, group).values()) for topic, group in READERS.items())
+        finally:
+            bus.close()
+
+    def alerts(self) -> list[dict[str, Any]]:
+        store = open_store(self.config.store)
+        try:
+            found, cursor = [], None
+            while True:
+                page = store.search(Query(kind=ALERTS, scope=ALL, limit=500), cursor)
+                found += [item.document for item in page.items]
+                cursor = page.cursor
+                if cursor is None:
+                    return found
+        finally:
+            store.close()
