@@ -83,9 +83,7 @@ def _held(
     return Signal(signal.time, first, memory["run"], fresh=not going_on)
 
 
-def ordered(
-    memory: Memory, signal: Signal, timespan: int, steps: Sequence[int], length: int
-) -> Signal | None:
+def ordered(memory: Memory, signal: Signal, timespan: int, steps: Sequence[int], length: int) -> Signal | None:
     """All steps in order within `timespan`; `steps` are the places (from 0) that the signal can take.
 
     For each place the latest start of a chain that reaches it is remembered: none that starts earlier can do better.

@@ -20,7 +20,7 @@ from almena.event import strings
 from almena.hit import Hit, group_key
 from almena.state import State, Table
 from almena.words import words_of
-from detectors._windows import Mark, Memory, Signal, count, distinct, ordered
+from detectors._windows import Memory, Signal, count, distinct, ordered
 from detectors.sigma.rules import Correlation
 
 LIMIT = 100_000
@@ -240,9 +240,7 @@ class CorrelationOperator:
             yield self._alert(hit.group, episode, hit.time)
 
     def _over(self, episode: dict[str, Any], now: int) -> bool:
-        return bool(
-            now - episode["last"][0] > self.root.rule.timespan or now - episode["first"][0] > self._longest
-        )
+        return bool(now - episode["last"][0] > self.root.rule.timespan or now - episode["first"][0] > self._longest)
 
     def _end(self, key: str, group: dict[str, Any]) -> Iterator[Alert]:
         """The final revision, unless the last one said it all; the window starts anew."""
@@ -361,7 +359,7 @@ def _entity(group: dict[str, Any]) -> str | None:
 def _common(document: Alert, first: dict[str, Any], last: dict[str, Any], group: set[str]) -> Alert:
     """The alert without the fields of its first event that its last one contradicts."""
     for name in first:
-        if name not in group and name[0] != "@" and first[name] != last.get(name, first[name]):
-            if not name.startswith(("event.", "almena.", "organization.")):
-                document.pop(name, None)
+        differs = first[name] != last.get(name, first[name])
+        if differs and name not in group and not name.startswith(("@", "event.", "almena.alert.", "organization.")):
+            document.pop(name, None)
     return document

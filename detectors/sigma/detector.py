@@ -51,6 +51,38 @@ class _Feed:
     """Fields that travel in the hit, the most important first."""
 
 
+class Feeds:
+    """Makes hits of what matched, for the operators that count them."""
+
+    def __init__(self, operators: Sequence[CorrelationOperator]) -> None:
+        """Asks each operator which rules it rests on, and which of their fields."""
+        self.ungrouped: Counter[str] = Counter()
+        """By correlation id: events that were not counted for want of a field to group by."""
+        self._feeds: dict[str, list[_Feed]] = {}
+        for operator in operators:
+            for leaf, feed in _feeds(operator):
+                self._feeds.setdefault(leaf, []).append(feed)
+
+    def hits(self, rule: Rule, event: Event, view: View) -> Iterator[Hit]:
+        """One hit for every operator that reads `rule` and whose group the event has.
+
+        The agency is part of every group: events of two agencies are never counted together.
+        """
+        for feed in self._feeds.get(rule.id, ()):
+            values = [view.value(field) for field in feed.group]
+            if not all(present(value) and value != "" for value in values):
+                self.ungrouped[feed.operator] += 1
+                continue
+            yield Hit(
+                time=event_time(event),
+                id=f"{event.get('event.id', '')}/{rule.id}",
+                detector=feed.operator,
+                group=group_key(str(event.get("organization.id", "")), *(short(value) for value in values)),
+                fields=_kept(feed.keep, view),
+                rule=rule.id,
+            )
+
+
 class SigmaDetector:
     """The stateless half of Sigma; operators are made by `operators` from the same rule set."""
 
@@ -58,13 +90,8 @@ class SigmaDetector:
         """`engine` decides which rules match; PlainEngine when none is given."""
         self.ruleset = ruleset
         self.engine = engine or PlainEngine(ruleset.rules)
-        self.ungrouped: Counter[str] = Counter()
-        """By correlation id: events that were not counted for want of a field to group by."""
+        self.feeds = Feeds(operators(ruleset))
         self._native = ruleset.mode == "native"
-        self._feeds: dict[str, list[_Feed]] = {}
-        for operator in operators(ruleset):
-            for leaf, feed in _feeds(operator):
-                self._feeds.setdefault(leaf, []).append(feed)
         self._counters: dict[str, Any] = {}
 
     def match_ids(self, event: Event) -> list[str]:
@@ -83,10 +110,7 @@ class SigmaDetector:
                 self._count(rule)
                 if rule.id not in self.ruleset.muted:
                     yield _alert(rule, prepared, view)
-                for feed in self._feeds.get(rule.id, ()):
-                    hit = self._hit(rule, feed, prepared, view)
-                    if hit is not None:
-                        yield hit
+                yield from self.feeds.hits(rule, prepared, view)
 
     def _prepared(self, event: Event) -> Event:
         if not self._native or not any(isinstance(value, (dict, list)) for value in event.values()):
@@ -99,20 +123,6 @@ class SigmaDetector:
         if counter is None:
             counter = self._counters[rule.id] = metrics.RULE_MATCHES.labels(rule.id, rule.level)
         counter.inc()
-
-    def _hit(self, rule: Rule, feed: _Feed, event: Event, view: View) -> Hit | None:
-        values = [view.value(field) for field in feed.group]
-        if not all(present(value) and value != "" for value in values):
-            self.ungrouped[feed.operator] += 1
-            return None
-        return Hit(
-            time=event_time(event),
-            id=f"{event.get('event.id', '')}/{rule.id}",
-            detector=feed.operator,
-            group=group_key(str(event.get("organization.id", "")), *(short(value) for value in values)),
-            fields=_kept(feed.keep, view),
-            rule=rule.id,
-        )
 
 
 def _kept(names: Sequence[str], view: View) -> dict[str, Any]:
@@ -147,11 +157,12 @@ def _alert(rule: Rule, event: Event, view: View) -> Alert:
 
 def operators(ruleset: RuleSet) -> list[CorrelationOperator]:
     """One operator for every correlation that alerts; those that only feed another run inside it."""
-    return [
-        CorrelationOperator(_node(correlation, ruleset.by_id))
-        for correlation in ruleset.correlations
-        if correlation.id not in ruleset.muted
-    ]
+    return [operator_of(item, ruleset) for item in ruleset.correlations if item.id not in ruleset.muted]
+
+
+def operator_of(correlation: Correlation, ruleset: RuleSet) -> CorrelationOperator:
+    """The operator of one correlation, whether it alerts or only feeds another."""
+    return CorrelationOperator(_node(correlation, ruleset.by_id))
 
 
 def _node(correlation: Correlation, by_id: Mapping[str, Rule | Correlation]) -> Node:

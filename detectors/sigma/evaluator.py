@@ -77,7 +77,7 @@ def _flat(node: And | Or) -> list[Expression]:
     for child in node.children:
         while isinstance(child, Named):
             child = child.child
-        found.extend(_flat(child) if isinstance(child, type(node)) else [child])  # type: ignore[arg-type]
+        found.extend(_flat(child) if isinstance(child, type(node)) else [child])
     return found
 
 
@@ -89,7 +89,7 @@ def _all(tests: list[Test]) -> Test:
         return lambda view: first(view) and second(view)
 
     def test(view: View) -> bool:
-        for ask in tests:
+        for ask in tests:  # noqa: SIM110 - a generator costs more here
             if not ask(view):
                 return False
         return True
@@ -102,7 +102,7 @@ def _any(tests: list[Test]) -> Test:
         return tests[0]
 
     def test(view: View) -> bool:
-        for ask in tests:
+        for ask in tests:  # noqa: SIM110 - a generator costs more here
             if ask(view):
                 return True
         return False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 Value: TypeAlias = str | int | float | bool | None
@@ -26,7 +27,7 @@ class Predicate:
     """`minute`, `hour`, `day`, `week`, `month` or `year`: the part of a time that is compared, if any."""
     zone: str = ""
     """The time zone `part` is read in."""
-    shown: str = field(default="", compare=False)
+    shown: str = dataclasses.field(default="", compare=False)
     """The value as its author wrote it, for explanations."""
 
     @property

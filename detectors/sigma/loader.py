@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid5
@@ -83,8 +84,8 @@ class _Loading:
     def finish(self, mode: str) -> RuleSet:
         """Parse everything, rules before what reads them."""
         rules = {rule.id: rule for rule in self._parsed(self.rules, self._rule)}
-        for filter_ in self._parsed(self.filters, lambda document: self._filter(document, rules)):
-            rules |= filter_
+        for changed in self._parsed(self.filters, partial(self._filter, rules)):
+            rules.update(changed)
         drafts = list(self._parsed(self.correlations, self._draft))
         relations = Relations(rules, self.names, self.mapping, drafts)
         correlations = list(self._parsed([draft.document for draft in drafts], relations.resolve))
@@ -94,6 +95,7 @@ class _Loading:
             rejected=tuple(self.rejected),
             warnings=tuple(self.warnings),
             mode=mode,
+            field=self.mapping.field,
             muted=relations.muted(self.correlations),
         )
 
@@ -152,7 +154,7 @@ class _Loading:
         self._taken(identity)
         return Draft(document, sigma, identity)
 
-    def _filter(self, document: Document, rules: dict[str, Rule]) -> dict[str, Rule]:
+    def _filter(self, rules: dict[str, Rule], document: Document) -> dict[str, Rule]:
         """The rules that a filter changes, changed."""
         content = document.content
         parsed = parse_filter(content)

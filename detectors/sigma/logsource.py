@@ -37,10 +37,8 @@ class Route(NamedTuple):
     categories: frozenset[str] = _NONE
     services: frozenset[str] = _NONE
 
-    def __or__(self, other: Route) -> Route:  # type: ignore[override]
-        return Route(
-            self.products | other.products, self.categories | other.categories, self.services | other.services
-        )
+    def __or__(self, other: Route) -> Route:
+        return Route(self.products | other.products, self.categories | other.categories, self.services | other.services)
 
     def reaches(self, logsource: LogSource) -> bool:
         """True when a rule of `logsource` sees the event."""
@@ -167,10 +165,7 @@ def _dataset(dataset: str) -> Route:
 def _agent(origin: Origin) -> Route:
     system = _one(origin.system) if origin.system in sources.SYSTEMS else _NONE
     found = {
-        name
-        for category in origin.category
-        for kind in origin.type
-        if (name := sources.FROM_ECS.get((category, kind)))
+        name for category in origin.category for kind in origin.type if (name := sources.FROM_ECS.get((category, kind)))
     }
     if not found or not system:
         return Route(categories=_one("antivirus") if "malware" in origin.category else _NONE)

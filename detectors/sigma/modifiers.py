@@ -16,7 +16,8 @@ CASED = 2
 """Added to `SigmaFieldReference.starts_with`, which pySigma carries through field mappings untouched."""
 
 OF_TEXT = frozenset(
-    "base64 base64offset cased contains endswith expand fieldref re startswith utf16 utf16be utf16le wide windash".split()
+    {"base64", "base64offset", "cased", "contains", "endswith", "expand", "fieldref", "re", "startswith"}
+    | {"utf16", "utf16be", "utf16le", "wide", "windash"}
 )
 """Modifiers that take text: a number or boolean under them is the text it is written as."""
 
@@ -64,6 +65,7 @@ class Cased(SigmaValueModifier[SigmaString | SigmaFieldReference, SigmaString | 
     """Upper and lower case differ."""
 
     def modify(self, val: SigmaString | SigmaFieldReference) -> SigmaString | SigmaFieldReference:
+        """The value, marked."""
         if isinstance(val, SigmaFieldReference):
             flags: Any = int(val.starts_with) | CASED
             return SigmaFieldReference(val.field, flags, val.ends_with)

@@ -122,8 +122,8 @@ def _of_text(field: str, value: SigmaString, *, keyword: bool = False) -> Predic
         if isinstance(part, Placeholder):
             raise RuleError(f"no value is set for the placeholder %{part.name}%")
     many, shown = SpecialChars.WILDCARD_MULTI, str(value)
-    starts = keyword or bool(parts) and parts[-1] == many
-    ends = keyword or bool(parts) and parts[0] == many
+    starts = keyword or (bool(parts) and parts[-1] == many)
+    ends = keyword or (bool(parts) and parts[0] == many)
     while parts and parts[-1] == many:
         parts.pop()
     while parts and parts[0] == many:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -44,7 +45,7 @@ class Stated:
     """Where it was read from."""
     version: str = ""
     """A hash of what it detects; rewording a rule does not change it."""
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The whole YAML document, with keys beyond Sigma's such as `es`, `en` and `tests`."""
 
     @property
@@ -102,7 +103,7 @@ class Correlation(Stated):
     """`value_count`: the names whose distinct values are counted."""
     generate: bool = False
     """True when the rules it reads alert themselves too."""
-    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     """For each rule it reads, by id: the field (or the inner correlation's name) behind each of its names."""
 
     @property
@@ -134,19 +135,26 @@ class RuleSet:
     warnings: tuple[Rejection, ...] = ()
     """What was loaded but may not do what its author hopes."""
     mode: str = "ecs"
+    field: Callable[[str, LogSource], str] = lambda name, logsource: name
+    """What a field that rules of a log source name is called in events."""
     muted: frozenset[str] = frozenset()
     """Ids of rules and correlations that only feed correlations and raise no alert of their own."""
 
     @cached_property
     def hash(self) -> str:
         """What tells one set from another: 16 hexadecimal digits over every document in use."""
-        parts = sorted((item.id, digest(dict(item.document))) for item in (*self.rules, *self.correlations))
+        parts = sorted((item.id, digest(dict(item.document))) for item in self.everything)
         return digest([self.mode, parts], size=8)
 
     @cached_property
     def by_id(self) -> dict[str, Rule | Correlation]:
         """Rules and correlations by id."""
-        return {item.id: item for item in (*self.rules, *self.correlations)}
+        return {item.id: item for item in self.everything}
+
+    @property
+    def everything(self) -> tuple[Rule | Correlation, ...]:
+        """Rules, then correlations."""
+        return (*self.rules, *self.correlations)
 
 
 def digest(value: Any, *, size: int = 6) -> str:

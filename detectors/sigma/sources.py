@@ -119,9 +119,10 @@ CATEGORIES: dict[str, dict[str, tuple[str, ...]]] = {
         "600": ("ps_classic_provider_start",),
         "800": ("ps_classic_script",),
     },
-    "windefend": dict.fromkeys(
-        "1006 1007 1008 1009 1010 1011 1012 1017 1018 1019 1115 1116 1117 1119".split(), ("antivirus",)
-    ),
+    "windefend": {
+        str(code): ("antivirus",)
+        for code in (1006, 1007, 1008, 1009, 1010, 1011, 1012, 1017, 1018, 1019, 1115, 1116, 1117, 1119)
+    },
     "kernel-file": {"12": ("file_access",), "19": ("file_rename",), "26": ("file_delete",), "30": ("file_event",)},
 }
 """Windows services, their event ids, and the categories rules call them."""
@@ -207,7 +208,8 @@ DATASETS: dict[str, tuple[str, str, str]] = {
 product `x` and service `y`."""
 
 APPLICATIONS = frozenset(
-    "django jvm kubernetes nodejs opencanary python rpc_firewall ruby_on_rails spring sql velocity".split()
+    {"django", "jvm", "kubernetes", "nodejs", "opencanary", "python", "rpc_firewall", "ruby_on_rails"}
+    | {"spring", "sql", "velocity"}
 )
 """Products whose datasets are of the category `application`."""
 
