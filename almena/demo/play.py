@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from almena.clock import MINUTE, SECOND, now
 from almena.demo.scenes import SCENES
 from almena.demo.senders import Http, Log, Sender, Tcp, Udp
+from almena.demo.settings import HTTP_SOURCES, Ports, source_name
 from almena.demo.simulation import Played, Simulation, Timed
-from almena.demo.wire import APPS
-
-HTTP_SOURCES = (*APPS, "windows")
-"""The sources that come by HTTP, each with a token of its own."""
-
-SOURCES = ("servers-udp", "servers-tcp", "portal-nginx", *HTTP_SOURCES)
-"""Every source of the simulation."""
 
 _WAITING = 5_000  # records that may wait for one sender
 _BATCH = 500
@@ -38,8 +33,19 @@ class Targets:
     """The access log that is tailed."""
     http: str
     """URL that takes JSON lines by POST."""
-    tokens: dict[str, str]
+    tokens: Mapping[str, str]
     """The bearer token of each of `HTTP_SOURCES`."""
+
+    @classmethod
+    def local(cls, ports: Ports, nginx: Path, tokens: Mapping[str, str]) -> Targets:
+        """The collectors that `settings.demo_config` configures with the same arguments."""
+        return cls(
+            udp=("127.0.0.1", ports.udp),
+            tcp=("127.0.0.1", ports.tcp),
+            nginx=nginx,
+            http=f"http://127.0.0.1:{ports.http}/v1/events",
+            tokens=tokens,
+        )
 
 
 @dataclass(kw_only=True)
@@ -47,7 +53,7 @@ class Sent:
     """What was sent, to compare with what arrived."""
 
     records: Counter[str] = field(default_factory=Counter)
-    """Records by source, unreadable ones included."""
+    """Records by source (as `settings.source_name` calls it), unreadable ones included."""
     broken: Counter[str] = field(default_factory=Counter)
     """Records by source that must become dead letters."""
     ids: dict[str, list[str]] = field(default_factory=dict)
@@ -57,11 +63,12 @@ class Sent:
 
     def count(self, record: Timed) -> None:
         """Count one record."""
-        self.records[record.source] += 1
+        source = source_name(record.source)
+        self.records[source] += 1
         if record.broken:
-            self.broken[record.source] += 1
+            self.broken[source] += 1
         elif record.id:
-            self.ids.setdefault(record.source, []).append(record.id)
+            self.ids.setdefault(source, []).append(record.id)
 
     @property
     def expected_rules(self) -> set[str]:
@@ -113,7 +120,7 @@ def past(seed: int, *, minutes: float, rate: float, end: int) -> Simulation:
 
 async def _play(simulation: Simulation, log: Log, targets: Targets, stop: asyncio.Event | None) -> Sent:
     sent = Sent()
-    outlets = {name: Outlet(sender) for name, sender in _senders(simulation, log, targets).items()}
+    outlets = {name: Outlet(sender) for name, sender in _senders(log, targets).items()}
     async with asyncio.TaskGroup() as group:
         for outlet in outlets.values():
             group.create_task(outlet.run())
@@ -128,14 +135,15 @@ async def _play(simulation: Simulation, log: Log, targets: Targets, stop: asynci
     return sent
 
 
-def _senders(simulation: Simulation, log: Log, targets: Targets) -> dict[str, Sender]:
+def _senders(log: Log, targets: Targets) -> dict[str, Sender]:
     senders: dict[str, Sender] = {
         "servers-udp": Udp(*targets.udp),
         "servers-tcp": Tcp(*targets.tcp),
         "portal-nginx": log,
     }
+    run = secrets.token_hex(8)
     for name in HTTP_SOURCES:
-        senders[name] = Http(targets.http, targets.tokens[name], f"{name}-{simulation.seed}-{simulation.start}")
+        senders[name] = Http(targets.http, targets.tokens[name], f"{run}-{name}")
     return senders
 
 
