@@ -15,9 +15,8 @@ from almena.sealing import Secret
 from almena.store import Store, open_store
 
 if TYPE_CHECKING:
-    from detectors.sigma.loader import RuleSet
-
     from collectors.base import Source
+    from detectors.sigma.rules import RuleSet
 
 ROLES = ("collect", "detect", "correlate", "desk", "console")
 """The roles of an installation, in the order of the flow."""

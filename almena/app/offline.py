@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from almena import replay as replaying
 from almena.app import configuration, detectors_of, operators_of
@@ -19,7 +20,7 @@ from almena.paths import rules_dir
 from almena.replay import Place, Totals
 
 if TYPE_CHECKING:
-    from detectors.sigma.loader import RuleSet
+    from detectors.sigma.rules import RuleSet
 
 Batches = Iterator[list[tuple[Place, Event]]]
 
@@ -31,7 +32,7 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
 
     settings = configuration(config)
     files = replaying.files_of(paths)
-    mode = "native" if format_ == "native" else "ecs"
+    mode: Literal["ecs", "native"] = "native" if format_ == "native" else "ecs"
     folders = rules or [Path(folder) for folder in settings.rules] or [rules_dir()]
     ruleset = load_rules(folders, mode=mode)
     _complain(ruleset)
@@ -74,7 +75,7 @@ def _masker(config: Config) -> Callable[[Event], Event]:
     from almena.sealing import Secret
 
     path = Path(config.data) / "secret.key"
-    known = path.exists() or "ALMENA_SECRET" in __import__("os").environ
+    known = path.exists() or "ALMENA_SECRET" in os.environ
     key = Secret.load(path).derive("masking") if known else secrets.token_bytes(32)
     return Masker(key).mask
 
@@ -94,18 +95,18 @@ def _batches(files: list[Path], format_: str, mask: Callable[[Event], Event], to
         for path in files:
             kind, items, read_one = read(path, format_)
             progress.update(task, description=f"{path.name} ({kind})")
-
-            def masked(raw: bytes, name: str, read_one: replaying.Reader = read_one) -> Event:
-                return mask(read_one(raw, name))
-
             size = path.stat().st_size
             packed = path.suffix in (".gz", ".xz")
-            for batch in replaying.batches(items, masked, totals):
+            for batch in replaying.batches(items, _masked(read_one, mask), totals):
                 yield batch
                 if not packed:
                     progress.update(task, completed=done + min(batch[-1][0].offset, size), records=totals.records)
             done += size
             progress.update(task, completed=done, records=totals.records)
+
+
+def _masked(read: replaying.Reader, mask: Callable[[Event], Event]) -> replaying.Reader:
+    return lambda raw, path: mask(read(raw, path))
 
 
 def parse(file: Path, parser: str, zone: str) -> int:
@@ -114,9 +115,8 @@ def parse(file: Path, parser: str, zone: str) -> int:
 
     (path,) = replaying.files_of([file])[:1] or [file]
     _, items, read_one = read(path, parser, zone)
-    mask = _masker(configuration(None))
     totals = Totals()
-    for batch in replaying.batches(items, lambda raw, name: mask(read_one(raw, name)), totals):
+    for batch in replaying.batches(items, _masked(read_one, _masker(configuration(None))), totals):
         for _, event in batch:
             print(replaying.plain(event))
     if totals.dead:
@@ -126,8 +126,9 @@ def parse(file: Path, parser: str, zone: str) -> int:
 
 def rules_check(directory: Path | None) -> int:
     """Say what is wrong with rules; exit code 1 when one is rejected."""
-    from detectors.sigma.check import check
     from rich.console import Console
+
+    from detectors.sigma.check import check
 
     report = check([_folder(directory)])
     console = Console(highlight=False, soft_wrap=True)
@@ -141,8 +142,9 @@ def rules_check(directory: Path | None) -> int:
 
 def rules_test(directory: Path | None) -> int:
     """Run every rule's own examples; exit code 1 when one fails."""
-    from detectors.sigma.check import run_tests
     from rich.console import Console
+
+    from detectors.sigma.check import run_tests
 
     outcome = run_tests([_folder(directory)])
     console = Console(highlight=False, soft_wrap=True)

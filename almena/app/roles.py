@@ -22,7 +22,7 @@ from almena.stage import Stage
 from almena.state import Partition
 
 if TYPE_CHECKING:
-    from detectors.sigma.loader import RuleSet
+    from detectors.sigma.rules import RuleSet
 
 log = logging.getLogger("almena")
 

@@ -1,0 +1,234 @@
+"""The demo: all roles on this machine, fed through the real collectors with a state's simulated traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from almena.app import bus_of, configuration
+from almena.app.operate import ROLES, only_one
+from almena.app.roles import password_file
+from almena.app.terminal import Live, Report
+from almena.bus import EVENTS, Record
+from almena.config import Config
+from almena.demo.play import Targets, live, once
+from almena.demo.settings import Ports, demo_config, new_tokens
+from almena.detect import MARKER
+from almena.errors import AlmenaError, UsageError
+from almena.status import READERS, status
+from almena.store import ALERTS, ALL, Query, Store, open_store
+from almena.supervisor import Supervisor
+
+READY_SECONDS = 60.0
+"""How long the roles may take to answer."""
+
+SETTLE_SECONDS = 300.0
+"""How long everything sent may take to be worked off, in `--once`."""
+
+ONCE_LATENESS = "2h"
+"""`--once` plays the last 45 minutes at once: nothing of that is late."""
+
+_IDLE_LAG = 50
+
+
+def run(*, data: Path, port: int, seed: int, once: bool) -> int:
+    """Run the demo until Ctrl-C, or play everything once; returns the exit code."""
+    if once:
+        return _once(data / "once", seed)
+    with _installation(data, port, once=False) as (config, targets, supervisor):
+        return _live(config, targets, supervisor, seed)
+
+
+@contextlib.contextmanager
+def _installation(data: Path, port: int, *, once: bool) -> Iterator[tuple[Config, Targets, Supervisor]]:
+    """The roles, running on a configuration of their own."""
+    data.mkdir(parents=True, exist_ok=True)
+    ports = Ports(console=_checked(port) if port else _free(), http=_free(), udp=_free(socket.SOCK_DGRAM), tcp=_free())
+    tokens, folder = new_tokens(), data.resolve()
+    nginx = folder / "nginx" / "access.log"
+    nginx.parent.mkdir(exist_ok=True)
+    nginx.touch()
+    targets = Targets(
+        udp=("127.0.0.1", ports.udp),
+        tcp=("127.0.0.1", ports.tcp),
+        nginx=nginx,
+        http=f"http://127.0.0.1:{ports.http}/v1/events",
+        tokens=tokens,
+    )
+    file = folder / "almena.toml"
+    lateness = ONCE_LATENESS if once else "5s"
+    file.touch(mode=0o600)
+    text = demo_config(ports=ports, nginx=nginx, tokens=tokens, data=folder, lateness=lateness, expect=not once)
+    file.write_text(text, "utf-8")
+    config = configuration(file)
+    logging.basicConfig(filename=folder / "demo.log", level=logging.INFO, force=True, format="%(asctime)s %(message)s")
+    with only_one(config):
+        supervisor = Supervisor(ROLES, file, folder, quiet=True)
+        supervisor.start()
+        try:
+            _await_ready(supervisor, ports, folder)
+            yield config, targets, supervisor
+        finally:
+            clean = supervisor.stop()
+            if not clean:
+                print("almena: a role did not end in time; see " + str(folder / "logs"), file=sys.stderr)
+
+
+def _live(config: Config, targets: Targets, supervisor: Supervisor, seed: int) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    failed: list[BaseException] = []
+
+    async def play() -> None:
+        finished = asyncio.Event()
+
+        async def watch() -> None:
+            while not stop.is_set():
+                await asyncio.sleep(0.1)
+            finished.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch())
+            await live(targets, seed, stop=finished)
+
+    def feed() -> None:
+        try:
+            asyncio.run(play())
+        except BaseException as error:
+            failed.append(error)
+            stop.set()
+
+    feeder = threading.Thread(target=feed, name="simulation")
+    feeder.start()
+    screen = Live(config, password=_password(config), supervisor=supervisor)
+    with closing(open_store(config.store)) as store, closing(bus_of(config)) as bus, screen:
+        while not stop.wait(0.1):
+            supervisor.tend()
+            screen.update(lambda: status(store, bus, language=config.language), store)
+    feeder.join()
+    if failed:
+        raise AlmenaError(f"the simulation ended: {failed[0]!r}; see {config.data}/logs")
+    print("Todo se detuvo en orden." if config.language == "es" else "Everything stopped in good order.")
+    return 0
+
+
+def _once(data: Path, seed: int) -> int:
+    """Play the past with every scene; 1 when a scene was missed or the sum does not hold."""
+    shutil.rmtree(data, ignore_errors=True)
+    began = time.monotonic()
+    with _installation(data, 0, once=True) as (config, targets, supervisor):
+        stop = threading.Event()
+        watcher = threading.Thread(target=supervisor.watch, args=(stop,))
+        watcher.start()
+        try:
+            sent = asyncio.run(once(targets, seed))
+            played = time.monotonic()
+            found, alerts = _settled(config, sum(sent.records.values()))
+        finally:
+            stop.set()
+            watcher.join()
+    report = Report(sent=sent, status=found, alerts=alerts, seconds=(played - began, time.monotonic() - began))
+    report.show()
+    return 0 if report.ok else 1
+
+
+def _settled(config: Config, sent: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Wait until everything sent is accounted for, end event time, and return status and alerts."""
+    with closing(open_store(config.store)) as store, closing(bus_of(config)) as bus:
+
+        def arrived() -> bool:
+            found = status(store, bus)
+            return int(found["events"] + found["dead_letters"] + found["drops"]) >= sent
+
+        def read() -> bool:
+            return sum(sum(bus.lag(topic, group).values()) for topic, group in READERS.items()) <= _IDLE_LAG
+
+        _wait(arrived)
+        count = bus.partitions(EVENTS)
+        bus.append(EVENTS, [Record("", b"", {MARKER: "end"}, partition) for partition in range(count)])
+        ends = {topic: dict(bus.ends(topic)) for topic in READERS}
+        _wait(lambda: _passed(bus.lag, bus.ends, EVENTS, ends[EVENTS]))
+        _wait(read)
+        time.sleep(1.5)
+        _wait(read)
+        return status(store, bus, language=config.language), list(_alerts(store))
+
+
+def _passed(lag: Callable[[str, str], Any], ends: Callable[[str], Any], topic: str, wanted: dict[int, int]) -> bool:
+    """Whether the topic's reader is beyond the offsets in `wanted`."""
+    waiting, now_ends = lag(topic, READERS[topic]), ends(topic)
+    return all(now_ends[partition] - waiting[partition] >= offset for partition, offset in wanted.items())
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    """Until `condition` holds, or for as long as settling may take: the report says what is missing then."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _alerts(store: Store) -> Iterator[dict[str, Any]]:
+    cursor: str | None = None
+    while True:
+        page = store.search(Query(kind=ALERTS, scope=ALL, limit=500), cursor)
+        yield from (item.document for item in page.items)
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def _await_ready(supervisor: Supervisor, ports: Ports, data: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    waiting = {f"http://127.0.0.1:{ports.console}/healthz", f"http://127.0.0.1:{ports.http}/healthz"}
+    while waiting:
+        supervisor.tend()
+        waiting = {url for url in waiting if not _answers(url)}
+        if waiting and time.monotonic() > deadline:
+            raise AlmenaError(
+                f"{', '.join(sorted(waiting))} did not answer within {READY_SECONDS:.0f} s; see {data}/logs"
+            )
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 (our own address on loopback)
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _checked(port: int) -> int:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise UsageError(f"port {port} on 127.0.0.1 is taken; `almena demo --port N` uses another") from None
+    return port
+
+
+def _free(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with closing(socket.socket(type=kind)) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _password(config: Config) -> str | None:
+    """The one-time password, while it waits for the first sign-in."""
+    file = password_file(config)
+    return file.read_text("utf-8").split()[1] if file.exists() else None
