@@ -69,8 +69,8 @@ def bound(kind: socket.SocketKind, listen: str, where: str) -> socket.socket:
     """A non-blocking socket bound to `listen`; raises ConfigError saying why it cannot be."""
     host, port = address(listen, where)
     try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
-        sock = socket.socket(family, kind)
+        family, _, protocol, _, place = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
+        sock = socket.socket(family, kind, protocol)  # asyncio sets TCP_NODELAY only when the protocol is named
     except OSError as error:
         raise ConfigError(f"{where}: cannot listen on {listen}: {error.strerror or error}") from None
     try:
