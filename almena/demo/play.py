@@ -92,7 +92,7 @@ async def once(
 ) -> Sent:
     """The `minutes` before `end` (now when None) with every scene once, as fast as the collectors take them.
 
-    `rate` is in records per simulated second. Raises as `live` does.
+    `rate` is in records per simulated second; every scene fits in when `minutes` is 10 or more. Raises as `live` does.
     """
     end = now() if end is None else end
     simulation = past(seed, minutes=minutes, rate=rate, end=end)
