@@ -45,5 +45,9 @@ class StoreError(AlmenaError):
     """The store refused an operation, or its data is damaged."""
 
 
+class Refused(StoreError):
+    """The store works, but cannot keep this document as it is; trying again does not help."""
+
+
 class Conflict(StoreError):
     """The document changed since it was read, or an id was created twice with different content."""

@@ -13,7 +13,7 @@ import msgspec
 
 from almena.clock import format_time, parse_time
 from almena.ecs import KEYWORD_BYTES, check, fields
-from almena.errors import StoreError
+from almena.errors import Refused, StoreError
 from almena.store import Document, Filter, Histogram, Query
 from almena.store.text import index_tokens
 
@@ -48,17 +48,17 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def encode(kind: str, identity: str, document: Document) -> bytes:
-    """The document as JSON with sorted keys: equal content gives equal bytes. Raises StoreError, saying which."""
+    """The document as JSON with sorted keys: equal content gives equal bytes. Raises Refused, saying which."""
     if not identity or "\x00" in identity or len(identity.encode("utf-8", "replace")) > LONGEST_NAME:
-        raise StoreError(f"{kind}: an id has 1 to {LONGEST_NAME} bytes and no NUL, unlike {identity[:60]!r}")
+        raise Refused(f"{kind}: an id has 1 to {LONGEST_NAME} bytes and no NUL, unlike {identity[:60]!r}")
     try:
         identity.encode()
         body = _encoder.encode(document)
         _decoder.decode(body)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise StoreError(f"{kind}/{identity[:60]!a}: cannot be written as JSON: {error}") from None
+        raise Refused(f"{kind}/{identity[:60]!a}: cannot be written as JSON: {error}") from None
     if len(body) > LARGEST_DOCUMENT:
-        raise StoreError(f"{kind}/{identity}: {len(body)} bytes; a document may have {LARGEST_DOCUMENT}")
+        raise Refused(f"{kind}/{identity}: {len(body)} bytes; a document may have {LARGEST_DOCUMENT}")
     return body
 
 

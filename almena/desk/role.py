@@ -1,0 +1,142 @@
+"""Runs the desk: three readers of the bus, the outbox and the housekeeping, until told to stop or one of them fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from almena import metrics
+from almena.bus import ALERTS, DEAD, LEDGER, Bus, Record, Stored
+from almena.clock import now
+from almena.desk.desk import Desk
+from almena.desk.ledger import Ledger
+from almena.desk.message import Composer
+from almena.desk.notify import Common, Log
+from almena.desk.outbox import Outbox
+from almena.desk.settings import DeskSettings
+from almena.desk.suppressions import Suppressions
+from almena.errors import StoreError
+from almena.stage import Stage, Work
+from almena.state import Partition
+from almena.store import Store
+
+log = logging.getLogger("almena.desk")
+
+_HOUSEKEEPING_SECONDS = 3_600.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+
+
+class Patient:
+    """A step that is tried until the store takes it: it may be repeated, so nothing is lost or doubled."""
+
+    def __init__(
+        self,
+        state: Partition,
+        step: Callable[[Sequence[Stored]], object],
+        stop: threading.Event,
+    ) -> None:
+        """Once `stop` is set, a failing step raises instead, and is done again by the next process."""
+        self.state = state
+        self._step = step
+        self._stop = stop
+
+    def step(self, records: Sequence[Stored]) -> Mapping[str, list[Record]]:
+        """Do the step, however long the store is down."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                self._step(records)
+            except StoreError as error:
+                metrics.STORE_FAILURES.inc()
+                log.error("%s; trying again in %.1f s", error, pause)
+                if self._stop.wait(pause):
+                    raise
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return {}
+
+
+def run(
+    bus: Bus,
+    store: Store,
+    settings: DeskSettings,
+    *,
+    member: str,
+    stop: threading.Event,
+    channels: Mapping[str, Common] | None = None,
+    agencies: Mapping[str, str] | None = None,
+    suppressions: Path | None = None,
+) -> None:
+    """Run until `stop` is set; raises what made a reader fail, such as Fenced.
+
+    `channels` are `[notify.<name>]` (the terminal when there are none), `agencies` names by id, `suppressions` the
+    file to read when the settings name none.
+    """
+    told = dict(channels) if channels else {"log": Log()}
+    named = bool(settings.suppressions)
+    known = Suppressions(Path(settings.suppressions) if named else suppressions, zone=settings.zone, needed=named)
+    known.report(now())
+    desk = Desk(store, settings, known, told)
+    composer = Composer(
+        language=settings.language, zone=settings.zone, console_url=settings.console_url, agencies=agencies or {}
+    )
+    halt = threading.Event()
+    readers = {topic: _reader(bus, topic, member, desk, store, halt) for topic in (ALERTS, DEAD, LEDGER)}
+    _together(
+        {
+            **{f"desk.{topic}": stage.run for topic, stage in readers.items()},
+            "outbox": Outbox(store, settings, told, composer).run,
+            "housekeeping": lambda event: _housekeeping(desk, event),
+        },
+        halt,
+        stop,
+    )
+
+
+def _reader(bus: Bus, topic: str, member: str, desk: Desk, store: Store, stop: threading.Event) -> Stage:
+    def open_work(partition: int, state: Partition) -> Work:
+        if topic == LEDGER:
+            return Patient(state, Ledger(partition, state, store).step, stop)
+        return Patient(state, desk.alerts if topic == ALERTS else desk.dead, stop)
+
+    return Stage("desk", bus.session(topic, group="desk", member=member), open_work)
+
+
+def _together(
+    parts: Mapping[str, Callable[[threading.Event], None]], halt: threading.Event, stop: threading.Event
+) -> None:
+    """Run every part in a thread until `stop` is set or one fails; then all stop, and the failure is raised."""
+    failures: list[BaseException] = []
+
+    def guarded(part: Callable[[threading.Event], None]) -> None:
+        try:
+            part(halt)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            halt.set()
+
+    threads = [threading.Thread(target=guarded, args=(part,), name=name, daemon=True) for name, part in parts.items()]
+    for thread in threads:
+        thread.start()
+    while not stop.wait(0.2) and not halt.is_set():
+        pass
+    halt.set()
+    for thread in threads:
+        thread.join(timeout=30.0)
+    if failures:
+        raise failures[0]
+
+
+def _housekeeping(desk: Desk, stop: threading.Event) -> None:
+    """Remove what is too old, at the start and every hour."""
+    while True:
+        try:
+            if gone := desk.expire(now()):
+                log.info("%d documents reached their age and were removed", gone)
+        except StoreError as error:
+            log.warning("housekeeping: %s; trying again in an hour", error)
+        if stop.wait(_HOUSEKEEPING_SECONDS):
+            return
