@@ -84,7 +84,7 @@ class Composer:
         ]
         return Message(
             key=key,
-            title=safe(f"[{name}] {' '.join(str(title).split())}", 240),
+            title=_line(f"[{name}] {title}", 240),
             text="\n".join(
                 f"{label}: {safe(' '.join(str(value).split()), LONGEST_LINE)}" for label, value in lines if value
             ),
@@ -116,3 +116,8 @@ class Composer:
             return MISSING
         locale = "es_MX" if self.language == "es" else "en"
         return f"{format_datetime(moment, 'd MMM y, HH:mm:ss', locale=locale)} ({self.zone})"
+
+
+def _line(value: object, longest: int = LONGEST_LINE) -> str:
+    """The value as one line that is safe to show."""
+    return safe(" ".join(str(value).split()), longest)
