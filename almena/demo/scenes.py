@@ -272,7 +272,11 @@ def identity_abuse(random: Random, cast: Cast) -> Story:
     export = by_official(person, "export", almena__audit__rows=random.randrange(5_000, 90_000))
     serial = f"{random.randrange(10**20):020d}"
     signed = by_official(
-        person, "certificate_used", almena__certificate__serial=serial, almena__certificate__status="revoked"
+        person,
+        "certificate_used",
+        almena__certificate__serial=serial,
+        almena__certificate__status="revoked",
+        almena__certificate__not_after="2027-03-14T06:00:00Z",
     )
     return [
         Draft(0, "identity", role),
@@ -368,7 +372,6 @@ SCENES: tuple[Scene, ...] = (
         identity_abuse,
         (
             "4cd00a3e-f481-481d-a26e-a619bb780dfc",
-            "a0b981dd-6d12-417f-93a4-a677e5d6e551",
             "fd4a1134-99b0-4bc6-a5f0-8ff7a1a900e0",
             "19a9827c-b8ba-45b7-a655-6afbf0f1f5e9",
         ),
