@@ -11,7 +11,7 @@ from almena.alert import SEVERITY, Alert
 from almena.bus import Stored
 from almena.clock import format_time, parse_time
 from almena.desk import outbox
-from almena.desk.grouping import compare, group_of, incoming, level_of, merge, revision_of
+from almena.desk.grouping import agency_of, compare, group_of, incoming, level_of, merge, revision_of
 from almena.desk.notify import Common
 from almena.desk.settings import DeskSettings
 from almena.desk.suppressions import Suppressions
@@ -79,7 +79,7 @@ class Desk:
     def _prepare(self, record: Stored) -> Alert:
         """The alert in a record, with group, state and suppression as a new one has them."""
         try:
-            alert = incoming(decode(record.value))
+            alert = check(incoming(decode(record.value)))
             identity = alert["almena.alert.id"]
             parse_time(alert["@timestamp"])
             if not isinstance(identity, str) or not identity:
@@ -164,7 +164,7 @@ class Desk:
         """Put into the outbox the first alert of each group that reaches a channel; later ones only count."""
         messages: dict[str, Document] = {}
         for alert, moment in alerts:
-            level, agency = level_of(alert), str(alert.get("organization.id") or "")
+            level, agency = level_of(alert), agency_of(alert)
             if (
                 alert.get("almena.alert.status") != "open"
                 or level == "informational"
@@ -193,7 +193,7 @@ class Desk:
 
 
 def _count(alert: Document) -> None:
-    metrics.ALERTS.labels(level_of(alert), alert.get("organization.id") or "").inc()
+    metrics.ALERTS.labels(level_of(alert), agency_of(alert)).inc()
     if alert.get("almena.alert.status") == "suppressed":
         metrics.ALERTS_SUPPRESSED.labels(alert.get("almena.alert.suppression.name", "")).inc()
 

@@ -51,8 +51,15 @@ def group_of(alert: Alert, window: int) -> str:
 
 def level_of(alert: Alert) -> str:
     """The alert's level, by name."""
-    level = alert.get(ALERT + "level")
-    return level if level in SEVERITY else LEVELS.get(alert.get("event.severity", 0), "medium")
+    level, severity = alert.get(ALERT + "level"), alert.get("event.severity")
+    if isinstance(level, str) and level in SEVERITY:
+        return level
+    return LEVELS.get(severity, "medium") if isinstance(severity, int) else "medium"
+
+
+def agency_of(alert: Alert) -> str:
+    """The agency the alert belongs to, or ``."""
+    return "".join(strings(alert.get("organization.id"))[:1])
 
 
 def incoming(alert: Alert) -> Alert:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime
 
 from almena.clock import parse_time, to_datetime
-from almena.desk.grouping import level_of
+from almena.desk.grouping import agency_of, level_of
 from almena.desk.notify import Message
 from almena.store import Document
 from almena.words import MISSING, safe
@@ -89,7 +89,7 @@ class Composer:
                 f"{label}: {safe(' '.join(str(value).split()), LONGEST_LINE)}" for label, value in lines if value
             ),
             level=level,
-            agency=str(alert.get("organization.id") or ""),
+            agency=agency_of(alert),
             alert=identity,
             group=str(alert.get("almena.alert.group") or ""),
             rule=str(alert.get("rule.id") or ""),
@@ -105,7 +105,7 @@ class Composer:
         return found if isinstance(found, dict) else {}
 
     def _where(self, alert: Document) -> str:
-        agency = str(alert.get("organization.id") or "")
+        agency = agency_of(alert)
         places = [self.agencies.get(agency, agency), *(alert.get(name) for name in ("host.name", "service.name"))]
         return " · ".join(safe(place) for place in places if place) or MISSING
 
