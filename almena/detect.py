@@ -206,11 +206,9 @@ class Detect:
 
 
 def source_record(source: str, partition: int, table: Table) -> Record:
-    """The absolute totals of a source in one partition, for the ledger topic."""
+    """The absolute totals of a source in one partition, for the ledger topic; times are microseconds."""
     totals = table.get(source)
     entry = {"kind": "source", "source": source, "partition": partition, **totals}
-    for name in ("first", "last_event", "last_ingested"):
-        entry[name] = format_time(totals[name])
     return Record(f"source/{source}", msgspec.json.encode(entry))
 
 

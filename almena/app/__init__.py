@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, Bus, open_bus
+from almena.bus import TOPICS, Bus, open_bus
 from almena.config import Components, Config, load
 from almena.paths import rules_dir
 from almena.sealing import Secret
@@ -47,6 +47,9 @@ def configuration(path: Path | None) -> Config:
         config.bus = _anchored(config.bus, base)
         config.store = _anchored(config.store, base)
         config.rules = [str(base / folder) for folder in config.rules]
+    for name, collector in config.collectors.items():
+        if getattr(collector, "checkpoint", None) == "":
+            collector.checkpoint = str(Path(config.data) / "checkpoints" / f"{name}.json")
     return config
 
 
@@ -72,7 +75,7 @@ def sources_of(config: Config) -> dict[str, Source]:
 def bus_of(config: Config) -> Bus:
     """The configured bus, with the topics of all roles."""
     bus = open_bus(config.bus, partitions=config.partitions)
-    for topic in (EVENTS, HITS, ALERTS, DEAD, LEDGER):
+    for topic in TOPICS:
         bus.partitions(topic)
     return bus
 

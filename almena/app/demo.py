@@ -75,6 +75,7 @@ def _installation(data: Path, port: int, *, once: bool) -> Iterator[tuple[Config
     file.write_text(text, "utf-8")
     config = configuration(file)
     logging.basicConfig(filename=folder / "demo.log", level=logging.INFO, force=True, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     with only_one(config):
         supervisor = Supervisor(ROLES, file, folder, quiet=True)
         supervisor.start()

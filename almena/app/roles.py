@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from almena.app import bus_of, detectors_of, member, operators_of, ruleset, secret_of, sources_of
-from almena.bus import EVENTS, HITS, LEDGER, Bus, Record
+from almena.bus import EVENTS, HITS, LEDGER, TOPICS, Bus, Record
+from almena.clock import now
 from almena.config import Config
-from almena.errors import AlmenaError, Fenced
+from almena.errors import AlmenaError, BusError, Fenced
 from almena.stage import Stage
 from almena.state import Partition
 
@@ -200,3 +201,44 @@ def tell_password(config: Config, password: str) -> None:
 def password_file(config: Config) -> Path:
     """Where the one-time password of the first sign-in is left."""
     return Path(config.data) / "admin-password"
+
+
+def desk(config: Config, stop: threading.Event) -> None:
+    """Store alerts, dead letters and counts, and tell people."""
+    from almena.desk.role import run
+    from almena.store import open_store
+
+    bus, store = bus_of(config), open_store(config.store)
+    folder = Path(config.path).parent if config.path else Path()
+    halt = threading.Event()
+    trimmer = threading.Thread(target=_trim, args=(bus, int(config.keep_bus), halt), name="trim", daemon=True)
+    trimmer.start()
+    try:
+        run(
+            bus,
+            store,
+            config.desk,
+            member=member("desk"),
+            stop=stop,
+            channels=config.notify,
+            agencies={name: agency.name for name, agency in config.agencies.items()},
+            suppressions=folder / "suppressions.toml",
+        )
+    finally:
+        halt.set()
+        trimmer.join()
+        store.close()
+        bus.close()
+
+
+def _trim(bus: Bus, keep: int, stop: threading.Event) -> None:
+    """Forget what has been on the bus for longer than `keep` microseconds, at the start and every hour."""
+    while True:
+        for topic in TOPICS:
+            try:
+                if count := bus.trim(topic, now() - keep):
+                    log.info("%d records of %s reached their age and left the bus", count, topic)
+            except BusError as error:
+                log.warning("%s; trying again in an hour", error)
+        if stop.wait(3_600):
+            return

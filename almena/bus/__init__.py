@@ -13,6 +13,9 @@ from almena.errors import ConfigError
 EVENTS, HITS, ALERTS, DEAD, LEDGER = "events", "hits", "alerts", "dead", "ledger"
 """The topics: parsed events, hits and watermarks, alerts, sealed dead letters, and counts that must survive."""
 
+TOPICS = (EVENTS, HITS, ALERTS, DEAD, LEDGER)
+"""All of them."""
+
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """What is appended: `key` decides the partition (equal keys keep their order), `headers` are small texts."""
