@@ -63,7 +63,7 @@ _SECRET = re.compile(
     r"""(?:set-)?cookie["']?:[ ]?["']?(?P<cookies>[^"'\r\n]+)"""
     rf"""|authorization["']?[ ]?[:=][ ]?["']?(?:(?:{_SCHEMES})[ ]{{1,2}})?(?P<credentials>[^\s"']+)"""
     r"""|\bbearer[ ]{1,2}(?P<borne>(?=[a-z._~+/=-]{0,256}[0-9])[a-z0-9._~+/=-]{8,})"""
-    r"""|\b(?P<jwt>eyj[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}(?:\.[a-z0-9_-]*)?)"""
+    r"""|(?<![a-z0-9_-])(?P<jwt>eyj[a-z0-9_-]{8,}\.[a-z0-9_-]{8,}(?:\.[a-z0-9_-]*)?)"""
     rf"""|(?:{_STRONG}|(?<![a-z0-9])(?:{_NAMES})(?!=/)){_SIGN}(?P<value>{_VALUE})"""
     rf"""|(?<![a-z0-9])(?:--?|/)(?:{_OPTIONS})[ :=](?P<option>{_VALUE})"""
     rf"""|(?:[?&;]|%3F|%26|%3B)(?:{_PARAMETERS})(?:=|%3D)(?P<parameter>[^&#\s"';]+)"""
@@ -77,7 +77,7 @@ _SECRET_HINT = (
 )
 
 
-_ANY = compile_hint("|".join((HINT, _SECRET_HINT, _ESCAPE_HINT)))
+_ANY = compile_hint(f"{HINT}|{_SECRET_HINT}|{_ESCAPE_HINT}")
 """One pass over an event's whole text; nine of ten events end here."""
 _MAY_BE_SECRET = compile_hint(_SECRET_HINT)
 _MAY_BE_ESCAPED = compile_hint(_ESCAPE_HINT)
