@@ -148,7 +148,7 @@ def _rows(store: Store, query: Query, found: list[tuple[str, Versioned]]) -> lis
             first = (
                 _first_seen(store, these, top) if count > 1 else str(top.document.get("almena.alert.first_seen", ""))
             )
-            rows.append(Row(top, count, waiting.get(_group(top), 0), first))
+            rows.append(Row(top, count, waiting.get(_group(top), 0 if _group(top) in counts else 1), first))
     return rows
 
 

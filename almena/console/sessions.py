@@ -40,6 +40,7 @@ class Sessions:
             "user.name": user.name,
             "almena.session.created": format_time(now),
             "almena.session.seen": format_time(now),
+            "almena.session.password": digest(user.password),
         }
         self.store.create_many(SESSIONS, {digest(token): document})
         return token
@@ -55,7 +56,8 @@ class Sessions:
         created = parse_time(found.document["almena.session.created"])
         seen = parse_time(found.document["almena.session.seen"])
         user = find_user(self.store, str(found.document["user.name"]))
-        if user is None or now >= min(created + self.lifetime, seen + self.idle) or created < user.changed:
+        over = now >= min(created + self.lifetime, seen + self.idle)
+        if user is None or over or found.document["almena.session.password"] != digest(user.password):
             self.store.delete(SESSIONS, found.id)
             return None
         if touch and now - seen > _TOUCH:

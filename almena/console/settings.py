@@ -38,7 +38,7 @@ class ConsoleSettings:
         """Raise ConfigError for what cannot work."""
         self.address()
         self.time_zone()
-        if self.public_url and (urlsplit(self.public_url).scheme not in ("http", "https") or not self._public_host()):
+        if self.public_url and not (self.public_url.startswith(("http://", "https://")) and self._public_host()):
             raise ConfigError(f"public_url: {self.public_url!r} is no address; write 'https://host'")
         for name in ("session_hours", "idle_minutes", "quiet_minutes", "refresh_seconds"):
             if not getattr(self, name) > 0:

@@ -35,15 +35,13 @@ class User:
     """The password was given by somebody else: choose a new one before anything else."""
     disabled: bool
     password: str
-    changed: int
-    """When the password was set, microseconds since 1970 UTC; older sessions are worth nothing."""
+    """The salted hash; a session opened under another one is worth nothing."""
     tokens: tuple[str, ...]
 
 
 def user_of(document: Document) -> User:
     """The person a document of the kind `users` describes."""
     agencies = document.get("almena.user.agencies") or []
-    changed = document.get("almena.user.password_changed")
     return User(
         name=str(document["user.name"]),
         roles=frozenset(document.get("user.roles") or ()),
@@ -51,7 +49,6 @@ def user_of(document: Document) -> User:
         must_change=bool(document.get("almena.user.must_change")),
         disabled=bool(document.get("almena.user.disabled")),
         password=str(document.get("almena.user.password") or ""),
-        changed=clock.parse_time(changed) if changed else 0,
         tokens=tuple(document.get("almena.user.tokens") or ()),
     )
 

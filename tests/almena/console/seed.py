@@ -10,7 +10,7 @@ from almena.clock import HOUR, MINUTE, SECOND, format_time, now
 from almena.console import RuleInfo
 from almena.status import status
 from almena.store import ALERTS, DEAD, LEDGER, Scope, Store
-from almena.words import words_of
+from almena.words import KEYS, words_of
 
 AGENCIES = {
     "finanzas": "Secretaría de Finanzas y Administración",
@@ -262,7 +262,10 @@ def rules() -> list[RuleInfo]:
         RuleInfo(
             id=rule["id"],
             title={language: words["title"] for language, words in words_of(rule, {}).items()},
-            words=words_of(rule, {}),
+            words={
+                language: {name: rule[language][key] for key, name in keys.items() if key in rule[language]}
+                for language, keys in KEYS.items()
+            },
             level=levels.get(rule["name"], "medium"),
             status="stable",
             kind="sigma" if "tags" in rule else "model",

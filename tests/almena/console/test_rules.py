@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+
+from almena.clock import DAY
+from almena.console import ConsoleSettings, RuleInfo, create_app
+from almena.console.rules import recent_alerts, techniques
+from almena.store import Store
+from tests.almena.console import seed  # noqa: TID251 (this is test code)
+from tests.almena.console.conftest import BASE, SECRET, Clock, TestClient  # noqa: TID251 (this is test code)
+
+
+def test_the_list_has_the_worst_first_with_their_alerts(
+    sign_in: Callable[..., TestClient], store: Store, clock: Clock
+) -> None:
+    seed.shift(store, clock.time)
+    page = sign_in().get("/reglas").text
+    titles = re.findall(r'class="row-link" href="/reglas/[^"]+">([^<]+)<', page)
+    assert titles == [
+        "Un servidor web abre una consola",
+        "Alguien prueba una contraseña en muchas cuentas de servidores públicos",
+        "Devolución fuera de lo acostumbrado",
+    ]
+    assert "T1505.003" in page
+    assert f'href="/cola?regla={seed.WEB_SHELL["id"]}&amp;estado=all">4</a>' in page
+    assert "1 regla rechazada" in page
+    assert "línea 4: falta la condición" in page
+
+
+def test_the_list_is_searched(sign_in: Callable[..., TestClient], store: Store) -> None:
+    ana = sign_in()
+    assert "row-link" in ana.get("/reglas?q=t1505").text
+    assert ana.get("/reglas?q=consola&nivel=critical").text.count("row-link") == 1
+    assert "Ninguna regla cumple estos filtros" in ana.get("/reglas?q=inexistente").text
+    assert ana.get("/reglas?nivel=nada").text.count('class="row-link"') == 3
+
+
+def test_one_rule_says_what_it_says_to_people(sign_in: Callable[..., TestClient], store: Store, clock: Clock) -> None:
+    seed.shift(store, clock.time)
+    ana = sign_in()
+    page = ana.get(f"/reglas/{seed.WEB_SHELL['id']}").text
+    assert "<h1>Un servidor web abre una consola</h1>" in page
+    assert "{process.parent.executable} abrió {process.executable}" in page
+    assert "condition: selection" in page
+    assert page.count('<td><a href="/alertas/') == 4
+    assert "<h1>A web server opens a shell</h1>" in ana.get(f"/reglas/{seed.WEB_SHELL['id']}?lang=en").text
+    missing = ana.get("/reglas/no/existe?lang=es")
+    assert missing.status_code == 404
+    assert "No hay una regla con ese nombre" in missing.text
+
+
+def test_alerts_are_counted_within_the_agencies_and_lately(store: Store, clock: Clock) -> None:
+    seed.put(store, seed.web_shell(clock.time - DAY), seed.web_shell(clock.time - 40 * DAY))
+    assert recent_alerts(store, frozenset({"finanzas"}), clock.time) == {seed.WEB_SHELL["id"]: 1}
+    assert recent_alerts(store, frozenset({"registro"}), clock.time) == {}
+
+
+def test_a_hostile_or_unusual_rule_is_text(store: Store, sign_in: Callable[..., TestClient], clock: Clock) -> None:
+    bad = '<script>alert(1)</script>%s"\u202e'
+    rule = RuleInfo(
+        id=bad, title={"es": bad}, level=bad, status=bad, kind=bad, tags=(bad,), file=bad, logsource=bad,
+        description={"es": bad}, words={"es": {"what_happened": bad}}, references=(bad,), source=bad,
+    )  # fmt: skip
+    other = create_app(
+        store, ConsoleSettings(), agencies={}, rules=lambda: [rule], status=lambda scope, language: {},
+        metrics=lambda: b"", secret=SECRET, clock=clock,
+    )  # fmt: skip
+    ana = sign_in()
+    with TestClient(other, base_url=BASE, cookies=dict(ana.cookies)) as client:
+        listed = client.get("/reglas")
+        address = re.search(r'class="row-link" href="([^"]+)"', listed.text)
+        assert address is not None
+        for page in (listed, client.get(address[1])):
+            assert page.status_code == 200
+            assert "<script>alert" not in page.text
+            assert "\u202e" not in page.text
+
+
+def test_techniques_are_taken_from_tags() -> None:
+    assert techniques(("attack.t1505.003", "attack.persistence", "attack.T1110", "attack.t15", "cve.2021")) == [
+        "T1505.003",
+        "T1110",
+    ]
+
+
+def test_no_rules_says_how_to_have_one(
+    make_app: Callable[..., Starlette], sign_in: Callable[..., TestClient], store: Store, clock: Clock
+) -> None:
+    app = create_app(
+        store, ConsoleSettings(), agencies={}, rules=list, status=lambda scope, language: {}, metrics=lambda: b"",
+        secret=SECRET, clock=clock,
+    )  # fmt: skip
+    with TestClient(app, base_url=BASE, cookies=dict(sign_in().cookies)) as client:
+        assert "<code>almena rules lint</code>" in client.get("/reglas").text
