@@ -113,26 +113,8 @@ class Intake:
             job.add(raw, value, moment)
 
     def _event(self, source: Source, raw: Raw, parser: Parser) -> tuple[bytes, int]:
-        """The masked event with its identity, as JSON, and its time."""
-        context = Context(received=raw.received, zone=source.zone, source=source.name, origin=raw.origin)
-        parsed = parser(raw.data, context)
-        own = parsed.pop("event.id", None)
-        if own is not None and str(parsed.get("event.dataset", "")).startswith("app."):
-            parsed.setdefault("almena.app.event_id", own)
-        event = self._mask(parsed)
-        moment = event_time(event)
-        event["event.id"] = f"{source.name}:{raw.lane}:{raw.seq}"
-        event["event.created"] = format_time(raw.received)
-        event["organization.id"] = source.agency
-        event["almena.source.name"] = source.name
-        if raw.origin.startswith("/"):
-            event["log.file.path"] = raw.origin
-            event["log.offset"] = raw.place
-        elif raw.origin:
-            event["log.source.address"] = raw.origin
-        if raw.truncated:
-            event["log.flags"] = ["truncated"]
-        return encode(event), moment
+        event = event_of(source, raw, parser, self._mask)
+        return encode(event), event_time(event)
 
     def _dead(self, source: Source, raw: Raw, reason: str, at: int | None) -> bytes:
         """The dead letter: why and where in clear, the record itself sealed, since nobody could mask it."""
@@ -178,6 +160,28 @@ class Intake:
             else:
                 job.done.set_exception(error)
         self._room.set()
+
+
+def event_of(source: Source, raw: Raw, parser: Parser, mask: Callable[[Event], Event]) -> Event:
+    """The masked event of a record, with its identity and its agency; raises what the parser raises."""
+    context = Context(received=raw.received, zone=source.zone, source=source.name, origin=raw.origin)
+    parsed = parser(raw.data, context)
+    own = parsed.pop("event.id", None)
+    if own is not None and str(parsed.get("event.dataset", "")).startswith("app."):
+        parsed.setdefault("almena.app.event_id", own)
+    event = mask(parsed)
+    event["event.id"] = f"{source.name}:{raw.lane}:{raw.seq}"
+    event["event.created"] = format_time(raw.received)
+    event["organization.id"] = source.agency
+    event["almena.source.name"] = source.name
+    if raw.origin.startswith("/"):
+        event["log.file.path"] = raw.origin
+        event["log.offset"] = raw.place
+    elif raw.origin:
+        event["log.source.address"] = raw.origin
+    if raw.truncated:
+        event["log.flags"] = ["truncated"]
+    return event
 
 
 class _Job:
