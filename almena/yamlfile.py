@@ -1,4 +1,4 @@
-"""YAML from strangers: plain values only, aliases refused, bounded in size and depth."""
+"""YAML from strangers: plain values only, aliases and repeated keys refused, bounded in size and depth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ DEEPEST = 100
 
 
 class _Loader(yaml.CSafeLoader):
-    pass
+    """Refuses a key that is written twice: YAML's own loader would drop the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    line = key.start_mark.line + 1 if key.start_mark is not None else 0
+                    raise RuleError(f"line {line}: the key {key.value!r} is written twice")
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
 
 
 def load_all(text: str) -> list[Any]:

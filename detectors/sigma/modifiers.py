@@ -103,7 +103,9 @@ def plain(definition: Any, where: str) -> Any:
     if isinstance(definition, dict):
         changed = {}
         for key, value in definition.items():
-            name = ordered(str(key))
+            if not isinstance(key, str):
+                raise RuleError(f"{where}: the field name {key!r} is no text")
+            name = ordered(key)
             if name in changed:
                 raise RuleError(f"{where}: {key} is written twice")
             changed[name] = _values(name, value, where)

@@ -25,10 +25,8 @@ def native_windows(record: dict[str, Any]) -> Event:
     if isinstance(system, dict):
         for name, value in system.items():
             _element(found, _name(name), value)
-    for part in ("EventData", "UserData"):
-        data = event.get(part)
-        while isinstance(data, dict) and part == "UserData" and len(data) == 1:
-            data = next(iter(data.values()))
+    templates = event.get("UserData")
+    for data in (event.get("EventData"), *(templates.values() if isinstance(templates, dict) else ())):
         if isinstance(data, dict):
             for name, value in data.items():
                 _element(found, _name(name), value)

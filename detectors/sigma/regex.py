@@ -27,11 +27,13 @@ def compile_pattern(pattern: str) -> Any:
     """An RE2 pattern over UTF-8 bytes; raises RuleError with RE2's reason."""
     try:
         return re2.compile(pattern.encode("utf-8"), options=_options())
-    except re2.error as error:
-        reason = error.args[0].decode("utf-8", "replace") if error.args else "unknown reason"
-        raise RuleError(f"RE2 refuses the regular expression {pattern[:200]!r}: {reason}") from None
-    except UnicodeEncodeError:
-        raise RuleError(f"the regular expression {pattern[:200]!r} is no valid Unicode") from None
+    except (re2.error, UnicodeEncodeError) as error:
+        raise RuleError(f"RE2 refuses the regular expression {pattern[:200]!r}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)
 
 
 def escape(text: str) -> str:
@@ -43,6 +45,10 @@ def _escaped(char: str) -> str:
     return f"\\x{ord(char):02x}" if ord(char) < 32 or ord(char) == 127 else "\\" + char
 
 
+class _Refused(Exception):
+    """RE2 does not take a pattern."""
+
+
 class _Quiet(RegexEngine):
     """What pySigma checks patterns with, so that it neither prints nor accepts what RE2 cannot run."""
 
@@ -50,11 +56,14 @@ class _Quiet(RegexEngine):
         prefix = "".join(letter for flag, letter in _FLAGS.items() if flags & flag)
         options = re2.Options()
         options.log_errors = False
-        return cast(RegexPattern, re2.compile(f"(?{prefix}){pattern}" if prefix else pattern, options=options))
+        try:
+            return cast(RegexPattern, re2.compile(f"(?{prefix}){pattern}" if prefix else pattern, options=options))
+        except (re2.error, UnicodeEncodeError) as error:
+            raise _Refused(_reason(error)) from None
 
     @property
     def error(self) -> type[Exception]:
-        return cast(type[Exception], re2.error)
+        return _Refused
 
 
 POLICY = SigmaPolicy(regex_engine=_Quiet())

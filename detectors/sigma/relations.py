@@ -123,6 +123,7 @@ class Relations:
         self._drafts = {draft.identity["id"]: draft for draft in drafts}
         self._by_document = {id(draft.document): draft for draft in drafts}
         self._done: dict[str, Correlation | Exception] = {}
+        self._depth: dict[str, int] = {}
 
     def resolve(self, document: Document) -> Correlation:
         """The correlation of a document; raises RuleError with what it lacks."""
@@ -146,13 +147,9 @@ class Relations:
         if done is None:
             if own in path:
                 raise RuleError("it reads itself through the correlations it names")
-            if len(path) >= DEEPEST:
-                raise RuleError(f"not supported: a chain of more than {DEEPEST} correlations")
             try:
                 done = self._build(draft, (*path, own))
-            except Exception as error:
-                if path:
-                    raise
+            except Exception as error:  # pySigma's data may be malformed in any way; it costs this rule alone
                 done = error
             self._done[own] = done
         if isinstance(done, Exception):
@@ -165,6 +162,10 @@ class Relations:
         read = [self._read(reference, path) for reference in references]
         if not read:
             raise RuleError("it names no rules")
+        depth = 1 + max(self._depth.get(item.id, 0) for item in read)
+        if depth > DEEPEST:
+            raise RuleError(f"not supported: a chain of more than {DEEPEST} correlations")
+        self._depth[draft.identity["id"]] = depth
         ids = tuple(item.id for item in read)
         threshold, operator, counted = _threshold(sigma, ids)
         group_by = tuple(dict.fromkeys(sigma.group_by or ()))

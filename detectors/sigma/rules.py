@@ -159,5 +159,8 @@ class RuleSet:
 
 def digest(value: Any, *, size: int = 6) -> str:
     """A short hash of plain values, the same for the same content in any order of keys."""
-    data = msgspec.json.encode(value, order="sorted", enc_hook=str)
+    try:
+        data = msgspec.json.encode(value, order="sorted", enc_hook=str)
+    except (TypeError, ValueError):  # keys that are no text, or what JSON cannot say: as it stands then
+        data = repr(value).encode("utf-8", "replace")
     return hashlib.blake2b(data, digest_size=size).hexdigest()
