@@ -84,7 +84,7 @@ def test_every_role_is_started_by_the_target_and_started_again() -> None:
     assert unit["StartLimitIntervalSec"] == ["0"], "systemd must not give up"
     assert unit["PartOf"] == ["almena.target"]
     assert unit["User"] == ["almena"]
-    assert "u almena " in (SYSTEMD / "almena.sysusers").read_text()
+    assert "u almena " in (ROOT / "deploy" / "sysusers.conf").read_text()
 
 
 def test_the_roles_share_their_metrics() -> None:
