@@ -118,6 +118,13 @@ def features(window: Mapping[str, Any]) -> list[float]:
     return [round(found[name] if name == "error_share" else math.log1p(found[name]), 6) for name in FEATURES]
 
 
+def said(name: str, value: float) -> float | str:
+    """A measure as people read it; `256+` where no more were told apart."""
+    if name == "error_share":
+        return value
+    return f"{DISTINCT}+" if name in ("uris", "agents", "methods") and value >= DISTINCT else round(value)
+
+
 def unlog(name: str, value: float) -> float:
     """A feature's value as people read it: `value` is in the unit of `features`."""
     return round(value, 3) if name == "error_share" else round(math.expm1(value), 1)

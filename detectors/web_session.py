@@ -25,6 +25,7 @@ from detectors._web_window import (
     is_request,
     measures,
     request_facts,
+    said,
     service_of,
     unlog,
 )
@@ -240,7 +241,7 @@ class WebSession:
 
 def _shown(window: Mapping[str, Any], score: Score, model: TailForest, others: int) -> dict[str, Any]:
     """What an alert shows of a window: every feature seen and expected, and the three that stand out most."""
-    observed = {name: value if name == "error_share" else round(value) for name, value in measures(window).items()}
+    observed = {name: said(name, value) for name, value in measures(window).items()}
     expected = {name: unlog(name, model.centre(column)) for column, name in enumerate(FEATURES)}
     order = sorted(range(len(FEATURES)), key=lambda column: (-score.zs[column], column))[:3]
     names = [FEATURES[column] for column in order]

@@ -287,7 +287,9 @@ def test_a_flood_of_clients_stays_within_bounds_and_hides_nobody(ordinary: list[
     assert state.entries() <= 100 + 3 * GROUPS + EPISODES
 
 
-def test_one_window_remembers_a_bounded_number_of_addresses() -> None:
+def test_one_window_remembers_a_bounded_number_of_addresses(ordinary: list[Event]) -> None:
+    (alert,) = run(quick, [*ordinary, *scan(13, count=2 * DISTINCT)]).values()
+    assert f"{2 * DISTINCT} peticiones a portal en 1m: {DISTINCT}+ direcciones distintas" in alert["event.reason"]
     partition = Partition()
     events = [request(n, START + n, "203.0.113.9", f"/{n}") for n in range(2 * DISTINCT)]
     replay(quick, select(quick(), events), until=START + 1000, partition=partition)
