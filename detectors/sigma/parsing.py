@@ -84,6 +84,9 @@ def _normal(content: dict[str, Any], key: str) -> dict[str, Any]:
     stated = content.get(key)
     if not isinstance(stated, dict):
         raise RuleError(f"'{key}' is a mapping with selections and a condition")
+    for name in stated:
+        if not isinstance(name, str):
+            raise RuleError(f"the selection name {name!r} is no text; write it in quotes")
     condition = stated.get("condition")
     for text in condition if isinstance(condition, list) else [condition]:
         _check_condition(text)

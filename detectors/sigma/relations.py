@@ -101,7 +101,7 @@ def _threshold(sigma: SigmaCorrelationRule, rules: Sequence[str]) -> tuple[int, 
     threshold = math.floor(condition.count) + 1 if operator == "gt" else math.ceil(condition.count)
     if not 1 <= threshold <= LARGEST_THRESHOLD:
         raise RuleError(f"a condition that counts to {threshold}; it must be between 1 and {LARGEST_THRESHOLD}")
-    if kind.startswith("temporal") and threshold > len(set(rules)):
+    if kind == "temporal" and threshold > len(set(rules)):
         raise RuleError(f"its condition waits for {threshold} rules and it reads {len(set(rules))}")
     if kind == "temporal_ordered" and threshold != len(rules):
         raise RuleError("not supported: temporal_ordered with fewer rules than it reads")

@@ -103,6 +103,7 @@ def test_structure(match: Match, detection: str, event: dict[str, Any], expected
         ("{'|gt': 5}", "keyword"),
         ("{'|fieldref': x}", "keyword"),
         ("{a|gte|hour: 5}", "Hour"),
+        ("{a: x}\noff: {b: x}\ncondition: s and not off", "False is no text"),
         ("{a: x}\ncondition: s and t", "'t'"),
         ("{a: x}\ncondition: 1 of t*", "names no selection"),
         ("{a: x}\ncondition: s |  count() > 5", "deprecated"),
