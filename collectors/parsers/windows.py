@@ -305,16 +305,16 @@ def _nxlog(document: dict[str, Any]) -> Record:
     system: Event = {}
     data: dict[str, str] = {}
     # NXLog overwrites an event's own EventType with the log's and keeps the other under this (misspelt) name.
-    own_type = "EventTypeOrignal" in fields or fields.get("EventType") not in _NXLOG_TYPES
+    own_type = "EventTypeOrignal" in fields or given(fields.get("EventType")) not in _NXLOG_TYPES
     for name, value in fields.items():
         if name in _FLAT:
             system[_FLAT[name]] = value if name == "Version" else given(value)
         elif name == "EventType" and not own_type:
-            system["event_type"] = value
+            system["event_type"] = given(value)
         elif name not in _ADDED:
             data[_NAME.sub("", name)] = _text(value)
-    if own_type and given(fields.get("EventTypeOrignal")) is not None:
-        system["event_type"] = fields["EventTypeOrignal"]
+    if own_type:
+        system["event_type"] = given(fields.get("EventTypeOrignal"))
     system["version"] = number(system.get("version"))
     for name in ("process.pid", "process.thread.id"):
         system[name] = number(system.get(name))
