@@ -15,10 +15,10 @@ import msgspec
 
 from almena.app import configuration
 from almena.app.operate import ROLES
-from almena.bus import EVENTS, Record, open_bus
+from almena.bus import open_bus
 from almena.config import Config
-from almena.detect import MARKER
-from almena.status import READERS, status
+from almena.drain import drain, end_time
+from almena.status import status
 from almena.store import ALERTS, ALL, Query, open_store
 from almena.supervisor import Supervisor
 
@@ -114,10 +114,10 @@ class Installation:
 
     def tail(self) -> str:
         """The last lines of every role's log."""
-        texts = []
-        for path in sorted((self.folder / "logs").glob("*")):
-            texts.append(f"== {path.name}\n" + "\n".join(path.read_text("utf-8", "replace").splitlines()[-15:]))
-        return "\n".join(texts)
+        paths = sorted((self.folder / "logs").glob("*"))
+        return "\n".join(
+            f"== {path.name}\n" + "\n".join(path.read_text("utf-8", "replace").splitlines()[-15:]) for path in paths
+        )
 
     def post(self, events: list[dict[str, Any]], batch: str, *, patience: float = 60) -> httpx.Response:
         """Send a batch until it is acknowledged, like a client that does not give up."""
@@ -143,15 +143,14 @@ class Installation:
 
     def settle(self, events: int, *, end: bool = True, seconds: float = 120) -> dict[str, Any]:
         """Wait until `events` are stored or dead and nothing waits to be read; `end` moves event time to its end."""
-        self.wait_for(lambda: self.total() >= events and not self.lag(), f"{events} events to be seen", seconds)
-        if end:
-            bus = open_bus(self.config.bus)
-            count = bus.partitions(EVENTS)
-            bus.append(EVENTS, [Record("", b"", {MARKER: "end"}, partition) for partition in range(count)])
+        self.wait_for(lambda: self.total() >= events, f"{events} events to be seen", seconds)
+        bus = open_bus(self.config.bus)
+        try:
+            if end:
+                end_time(bus)
+            assert drain(bus, seconds), self.tail()
+        finally:
             bus.close()
-            time.sleep(0.5)
-            self.wait_for(lambda: not self.lag(), "the end to be reached", seconds)
-        time.sleep(1.2)
         return self.status()
 
     def status(self) -> dict[str, Any]:
@@ -165,14 +164,6 @@ class Installation:
     def total(self) -> int:
         found = self.status()
         return int(found["events"] + found["dead_letters"] + found["drops"])
-
-    def lag(self) -> int:
-        """Records that no reader has taken, idle markers left out of account by their handful."""
-        bus = open_bus(self.config.bus)
-        try:
-            return sum(sum(bus.lag(topic, group).values()) for topic, group in READERS.items())
-        finally:
-            bus.close()
 
     def alerts(self) -> list[dict[str, Any]]:
         store = open_store(self.config.store)

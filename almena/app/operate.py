@@ -30,6 +30,7 @@ ROLES = ("collect", "detect", "correlate", "desk", "console")
 """The roles of an installation, in the order of the flow."""
 
 _PAGE = 500
+_WIDTH = 110
 
 
 def up(path: Path | None) -> int:
@@ -86,6 +87,7 @@ def _print_status(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
+    console.width = max(console.width, _WIDTH)
     table = Table("fuente", "dependencia", "última vez", box=None, header_style="dim")
     for title in ("eventos", "tardíos", "mal formados", "perdidos"):
         table.add_column(title, justify="right")

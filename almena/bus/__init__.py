@@ -116,6 +116,9 @@ class Bus(Protocol):
     def ends(self, topic: str) -> Mapping[int, int]:
         """The offset behind the last record, by partition."""
 
+    def positions(self, topic: str, group: str) -> Mapping[int, int]:
+        """The offset of the next record the group reads, as committed, by partition."""
+
     def lag(self, topic: str, group: str) -> Mapping[int, int]:
         """How many records the group has not read, by partition."""
 

@@ -189,12 +189,15 @@ class SqliteBus:
         self.partitions(topic)
         return dict(self.query("SELECT partition, next FROM ends WHERE topic = ?", topic))
 
+    def positions(self, topic: str, group: str) -> Mapping[int, int]:
+        """The offset of the next record the group reads, as committed, by partition."""
+        rows = self.query("SELECT partition, position FROM owners WHERE topic = ? AND grp = ?", topic, group)
+        return dict.fromkeys(range(self.partitions(topic)), 0) | dict(rows)
+
     def lag(self, topic: str, group: str) -> Mapping[int, int]:
         """How many records the group has not read, by partition."""
-        positions: dict[int, int] = dict(
-            self.query("SELECT partition, position FROM owners WHERE topic = ? AND grp = ?", topic, group)
-        )
-        return {partition: end - positions.get(partition, 0) for partition, end in self.ends(topic).items()}
+        positions = self.positions(topic, group)
+        return {partition: end - positions[partition] for partition, end in self.ends(topic).items()}
 
     def trim(self, topic: str, before: int) -> int:
         """Forget batches appended before `before` (microseconds); returns how many records went."""

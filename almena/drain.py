@@ -1,0 +1,37 @@
+"""Waiting until everything on the bus has been worked off, topic by topic down the flow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from almena.bus import EVENTS, HITS, Bus, Record
+from almena.detect import MARKER
+from almena.status import READERS
+
+_PAUSE = 0.05
+
+
+def end_time(bus: Bus) -> None:
+    """Say on every partition of events that nothing more will come: all windows close."""
+    end = {MARKER: "end"}
+    bus.append(EVENTS, [Record("", b"", end, partition) for partition in range(bus.partitions(EVENTS))])
+
+
+def drain(bus: Bus, seconds: float) -> bool:
+    """Wait until all that is on the bus now, and all that comes of it, has been read; False when time ran out."""
+    deadline = time.monotonic() + seconds
+    last = tuple(topic for topic in READERS if topic not in (EVENTS, HITS))
+    for topics in ((EVENTS,), (HITS,), last):
+        wanted = {topic: dict(bus.ends(topic)) for topic in topics}
+        while not all(_passed(bus, topic, offsets) for topic, offsets in wanted.items()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE)
+    return True
+
+
+def _passed(bus: Bus, topic: str, wanted: Mapping[int, int]) -> bool:
+    """Whether the topic's reader has committed beyond the offsets in `wanted`."""
+    positions = bus.positions(topic, READERS[topic])
+    return all(positions[partition] >= offset for partition, offset in wanted.items())
