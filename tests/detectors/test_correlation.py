@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from almena.alert import Alert
 from almena.clock import DAY, FOREVER, HOUR, MINUTE, SECOND, format_time
 from almena.correlate import drive
@@ -16,8 +20,6 @@ from detectors.correlation import CorrelationOperator, short
 from detectors.sigma.detector import SigmaDetector, operator_of, operators
 from detectors.sigma.loader import load_texts
 from detectors.sigma.rules import RuleSet
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 START = 1_790_000_000 * SECOND
 RULES = {name: f"{number:08x}-0000-4000-8000-000000000000" for number, name in enumerate(("a", "b", "c"), 1)}
@@ -290,10 +292,28 @@ def test_aliases_group_by_differently_named_fields() -> None:
     detector = SigmaDetector(load(text))
     (tested,) = operators(detector.ruleset)
     events = [
-        {"@timestamp": format_time(START), "event.id": "1", "event.dataset": "app.x", "event.action": "a", "user.name": "ana"},
-        {"@timestamp": format_time(START), "event.id": "2", "event.dataset": "app.x", "event.action": "b", "user.target.name": "ana"},
-        {"@timestamp": format_time(START), "event.id": "3", "event.dataset": "app.x", "event.action": "b", "user.name": "luis"},
-    ]  # fmt: skip
+        {
+            "@timestamp": format_time(START),
+            "event.id": "1",
+            "event.dataset": "app.x",
+            "event.action": "a",
+            "user.name": "ana",
+        },
+        {
+            "@timestamp": format_time(START),
+            "event.id": "2",
+            "event.dataset": "app.x",
+            "event.action": "b",
+            "user.target.name": "ana",
+        },
+        {
+            "@timestamp": format_time(START),
+            "event.id": "3",
+            "event.dataset": "app.x",
+            "event.action": "b",
+            "user.name": "luis",
+        },
+    ]
     hits = [found for found in detector.select(events) if isinstance(found, Hit)]
     (alert,) = run(tested, hits)
     assert alert["almena.alert.explanation"]["root"]["group"] == {"user.target.name": "ana"}
@@ -438,7 +458,7 @@ def test_batches_and_restarts_change_nothing_final(
     saved: dict[str, bytes] = {}
     alerts: list[Alert] = []
     bounds = sorted({0, len(hits), *(cut for cut in cuts if cut < len(hits))})
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         state = State("", dict(saved))
         batch = hits[start:stop]
         watermark = batch[-1].time - data.draw(st.sampled_from([1, 0]))

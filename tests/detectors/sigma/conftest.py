@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from corpora import corpus
+
 from detectors.sigma.evaluator import compile_test
 from detectors.sigma.loader import load_rules, load_texts
 from detectors.sigma.rules import Rule, RuleSet

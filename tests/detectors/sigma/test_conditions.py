@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from detectors.sigma.rules import Rule
 
 Match = Callable[..., bool]

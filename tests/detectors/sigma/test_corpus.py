@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from corpora import corpus
+
 from detectors.sigma.evaluator import PlainEngine
 from detectors.sigma.loader import load_rules
 from detectors.sigma.native import native_windows

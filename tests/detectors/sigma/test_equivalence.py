@@ -12,12 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 from corpora import corpus
-from detectors.sigma.detector import SigmaDetector
-from detectors.sigma.evaluator import PlainEngine, compile_test
-from detectors.sigma.loader import load_texts
-from detectors.sigma.logsource import origin_of, route_of
-from detectors.sigma.rules import RuleSet
-from detectors.sigma.values import View
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sigma.conditions import (
@@ -43,6 +37,13 @@ from sigma.types import (
     SigmaString,
     SpecialChars,
 )
+
+from detectors.sigma.detector import SigmaDetector
+from detectors.sigma.evaluator import PlainEngine, compile_test
+from detectors.sigma.loader import load_texts
+from detectors.sigma.logsource import origin_of, route_of
+from detectors.sigma.rules import RuleSet
+from detectors.sigma.values import View
 
 ENVELOPE = {"@timestamp", "event.id", "event.ingested", "event.dataset", "organization.id"}
 

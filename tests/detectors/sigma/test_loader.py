@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from almena.errors import RuleError, UsageError
 from detectors.sigma.evaluator import compile_test
 from detectors.sigma.expression import Named, predicates

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from detectors.sigma.evaluator import MOST_ORIGINS, PlainEngine
 from detectors.sigma.loader import load_texts
 from detectors.sigma.logsource import known, origin_of, route_of
 from detectors.sigma.rules import LogSource, RuleSet
-from hypothesis import given
-from hypothesis import strategies as st
 
 SYSMON = "Microsoft-Windows-Sysmon/Operational"
 
@@ -36,20 +37,44 @@ def reaches(event: dict[str, Any], source: str) -> bool:
             ["windows/registry_delete/*", "windows/registry_event/*"],
             ["windows/registry_add/*"],
         ),
-        ({"Channel": SYSMON, "EventID": 12, "EventType": "CreateKey"}, ["windows/registry_add/*"], ["windows/registry_delete/*"]),
+        (
+            {"Channel": SYSMON, "EventID": 12, "EventType": "CreateKey"},
+            ["windows/registry_add/*"],
+            ["windows/registry_delete/*"],
+        ),
         ({"Channel": SYSMON, "EventID": 12}, ["windows/registry_add/*", "windows/registry_delete/*"], []),
         ({"Channel": SYSMON, "EventID": 255}, ["windows/sysmon_error/*"], []),
         ({"Channel": "security", "EventID": 4688}, ["windows/process_creation/*", "windows/*/security"], []),
         ({"Channel": "Security", "EventID": 1}, ["windows/*/security"], ["windows/process_creation/*"]),
         ({"Channel": "System", "EventID": 7045}, ["windows/*/system"], ["windows/*/security"]),
-        ({"Channel": "Microsoft-Windows-PowerShell/Operational", "EventID": 4104}, ["windows/ps_script/*", "windows/*/powershell"], ["windows/ps_module/*"]),
-        ({"Channel": "Windows PowerShell", "EventID": 400}, ["windows/ps_classic_start/*", "windows/*/powershell-classic"], ["windows/*/powershell"]),
+        (
+            {"Channel": "Microsoft-Windows-PowerShell/Operational", "EventID": 4104},
+            ["windows/ps_script/*", "windows/*/powershell"],
+            ["windows/ps_module/*"],
+        ),
+        (
+            {"Channel": "Windows PowerShell", "EventID": 400},
+            ["windows/ps_classic_start/*", "windows/*/powershell-classic"],
+            ["windows/*/powershell"],
+        ),
         ({"Channel": "DNS Server", "EventID": 770}, ["windows/*/dns-server"], []),
         ({"Channel": "Microsoft-Windows-AppLocker/EXE and DLL", "EventID": 8004}, ["windows/*/applocker"], []),
-        ({"Channel": "Microsoft-Windows-Windows Defender/Operational", "EventID": 1116}, ["windows/*/windefend", "*/antivirus/*"], []),
-        ({"Channel": "Made-Up/Operational", "EventID": 1}, ["windows/*/*"], ["windows/*/security", "windows/process_creation/*"]),
+        (
+            {"Channel": "Microsoft-Windows-Windows Defender/Operational", "EventID": 1116},
+            ["windows/*/windefend", "*/antivirus/*"],
+            [],
+        ),
+        (
+            {"Channel": "Made-Up/Operational", "EventID": 1},
+            ["windows/*/*"],
+            ["windows/*/security", "windows/process_creation/*"],
+        ),
         ({"Provider_Name": "Microsoft-Windows-Sysmon", "EventID": 1}, ["windows/process_creation/*"], []),
-        ({"Channel": "Linux-Sysmon/Operational", "EventID": 1}, ["linux/process_creation/*", "linux/*/sysmon"], ["windows/*/*"]),
+        (
+            {"Channel": "Linux-Sysmon/Operational", "EventID": 1},
+            ["linux/process_creation/*", "linux/*/sysmon"],
+            ["windows/*/*"],
+        ),
         (
             {"event.dataset": "windows.sysmon", "winlog.channel": SYSMON, "event.code": "1", "winlog.event_id": "1"},
             ["windows/process_creation/*", "windows/*/sysmon"],
@@ -65,8 +90,16 @@ def reaches(event: dict[str, Any], source: str) -> bool:
         ),
         ({"event.dataset": "system.auth", "process.name": "sshd-session"}, ["linux/*/sshd"], []),
         ({"event.dataset": "system.auth", "process.name": "sudo"}, ["linux/*/sudo", "linux/*/auth"], ["linux/*/sshd"]),
-        ({"event.dataset": "system.syslog", "process.name": "CRON"}, ["linux/*/syslog", "linux/*/cron"], ["linux/*/auth"]),
-        ({"event.dataset": "nginx.access"}, ["nginx/webserver/*", "*/webserver/*", "*/*/nginx"], ["*/*/apache", "*/proxy/*"]),
+        (
+            {"event.dataset": "system.syslog", "process.name": "CRON"},
+            ["linux/*/syslog", "linux/*/cron"],
+            ["linux/*/auth"],
+        ),
+        (
+            {"event.dataset": "nginx.access"},
+            ["nginx/webserver/*", "*/webserver/*", "*/*/nginx"],
+            ["*/*/apache", "*/proxy/*"],
+        ),
         ({"event.dataset": "apache.access"}, ["apache/webserver/*", "*/*/apache"], ["*/*/nginx"]),
         ({"event.dataset": "network.dns"}, ["*/dns/*"], ["*/proxy/*"]),
         ({"event.dataset": "network.flow"}, ["*/flow/*", "network/*/flow"], ["*/dns/*"]),
@@ -77,7 +110,12 @@ def reaches(event: dict[str, Any], source: str) -> bool:
         ({"event.dataset": "spring.log"}, ["spring/application/*"], []),
         ({"event.dataset": "acme.gate"}, ["acme/*/gate"], ["acme/application/*"]),
         (
-            {"event.dataset": "endpoint.events.process", "event.category": ["process"], "event.type": ["start"], "host.os.type": "linux"},
+            {
+                "event.dataset": "endpoint.events.process",
+                "event.category": ["process"],
+                "event.type": ["start"],
+                "host.os.type": "linux",
+            },
             ["linux/process_creation/*"],
             ["windows/process_creation/*", "linux/file_event/*"],
         ),
@@ -90,7 +128,7 @@ def reaches(event: dict[str, Any], source: str) -> bool:
         ({"product": "windows", "service": "Security"}, ["windows/*/security"], []),
         ({}, [], ["windows/*/*", "*/webserver/*"]),
     ],
-)  # fmt: skip
+)
 def test_events_reach_rules_of_their_log_source_alone(
     event: dict[str, Any], sources: list[str], others: list[str]
 ) -> None:
@@ -129,9 +167,24 @@ ANYTHING = st.recursive(
     max_leaves=8,
 )
 NAMES = st.sampled_from(
-    ["event.dataset", "winlog.channel", "Channel", "event.code", "EventID", "Provider_Name", "EventType", "process.name",
-     "event.category", "event.type", "host.os.type", "product", "category", "service", "almena.misfit"]
-)  # fmt: skip
+    [
+        "event.dataset",
+        "winlog.channel",
+        "Channel",
+        "event.code",
+        "EventID",
+        "Provider_Name",
+        "EventType",
+        "process.name",
+        "event.category",
+        "event.type",
+        "host.os.type",
+        "product",
+        "category",
+        "service",
+        "almena.misfit",
+    ]
+)
 
 
 @given(st.dictionaries(NAMES, ANYTHING))

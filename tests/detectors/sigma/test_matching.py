@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from detectors.sigma.values import ENVELOPE, MISFIT
 
 Match = Callable[..., bool]

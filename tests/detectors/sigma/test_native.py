@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from almena.errors import ParseError
-from detectors.sigma.native import DEEPEST, flat, native_windows
 from hypothesis import given
 from hypothesis import strategies as st
+
+from almena.errors import ParseError
+from detectors.sigma.native import DEEPEST, flat, native_windows
 
 
 def test_a_windows_record_becomes_flat() -> None:
