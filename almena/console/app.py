@@ -122,6 +122,7 @@ def server(app: ASGIApp, settings: ConsoleSettings) -> uvicorn.Server:
         proxy_headers=False,
         server_header=False,
         http="h11",
+        ws="none",
         h11_max_incomplete_event_size=16 * 1024,
         limit_concurrency=200,
         timeout_keep_alive=30,

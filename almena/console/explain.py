@@ -31,6 +31,16 @@ OPERATORS = {
 }
 """Sigma's modifiers in words."""
 
+PARTS = {
+    "minute": mark("el minuto"),
+    "hour": mark("la hora"),
+    "day": mark("el día"),
+    "week": mark("la semana"),
+    "month": mark("el mes"),
+    "year": mark("el año"),
+}
+"""The parts of a time that a rule may ask about."""
+
 _SAME = {"": "equals", "eq": "equals", "is": "equals", "equal": "equals", "==": "equals", "regex": "re", "in": "equals"}
 
 CORRELATIONS = {
@@ -121,11 +131,13 @@ def _operator(node: Mapping[str, Any], say: Speak) -> tuple[str, str]:
     modifiers = [part for part in str(node.get("op") or "").lower().split("|") if part]
     every = say("todo esto:") + " " if "all" in modifiers else ""
     names = [name for part in modifiers if part != "all" and (name := _SAME.get(part, part)) != "equals"]
-    known = [say(OPERATORS[name]) if name in OPERATORS else values(name) for name in names]
     if names == ["exists"] and _list(node.get("expected"))[:1] in ([False], ["false"]):
         return say("no existe"), every
-    equals = OPERATORS["equals"]
-    return " ".join(known) or say(equals), every
+    parts = [say(PARTS[name]) for name in names if name in PARTS]
+    asked = [name for name in names if name not in PARTS and (name != "fieldref" or len(names) == 1)]
+    words = [say(OPERATORS[name]) if name in OPERATORS else values(name) for name in asked or ["equals"]]
+    field = [say("el campo")] if "fieldref" in names and "fieldref" not in asked else []
+    return " ".join(parts + words + field), every
 
 
 def _expected(node: Mapping[str, Any], say: Speak) -> str:

@@ -32,9 +32,10 @@ class Sessions:
     clock: Callable[[], int]
 
     def open(self, user: User) -> str:
-        """A new session, and the token for the cookie."""
+        """A new session, and the token for the cookie; sessions that are over are swept away."""
         token = secrets.token_urlsafe(32)
         now = self.clock()
+        self.store.expire(SESSIONS, now)
         document: Document = {
             "@timestamp": format_time(now + self.lifetime),
             "user.name": user.name,

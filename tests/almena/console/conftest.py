@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+import console_seed as seed
 import pytest
+from console_client import BASE, PASSWORD, SECRET, Clock, TestClient
 from starlette.applications import Starlette
 
 from almena.clock import now
@@ -15,25 +14,6 @@ from almena.console import ConsoleSettings, create_app
 from almena.console.sessions import Sessions
 from almena.console.users import create_user, find_user
 from almena.store import Store, open_store
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # starlette advises another client than the one it was made with
-    from starlette.testclient import TestClient as TestClient
-
-PASSWORD = "correcta bateria grapa"
-SECRET = b"secret of the tests, 32 bytes ok"
-BASE = "http://127.0.0.1:8080"
-
-
-@dataclass
-class Clock:
-    """A clock that tests move."""
-
-    time: int
-
-    def __call__(self) -> int:
-        return self.time
 
 
 @pytest.fixture
@@ -87,21 +67,3 @@ def sign_in(client: TestClient, store: Store, clock: Clock) -> Callable[..., Tes
         return client
 
     return enter
-
-
-def form_token(page: str) -> str:
-    """The token in a page's forms."""
-    found = re.search(r'name="sello" value="([0-9a-f]{64})"', page)
-    assert found is not None, page[:500]
-    return found[1]
-
-
-@pytest.fixture
-def post() -> Callable[..., object]:
-    """Sends a form with the token of the page it stands on."""
-
-    def send(client: TestClient, path: str, page: str | None = None, **fields: str) -> object:
-        token = form_token(client.get(page or path).text)
-        return client.post(path, data={"sello": token, **fields})
-
-    return send

@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import console_seed as seed
+from console_client import Clock, TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from almena.clock import HOUR, MINUTE
 from almena.console.alerts import LONGEST_RAW, evidence, raw, related
 from almena.store import Store
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
-from tests.almena.console.conftest import Clock, TestClient  # noqa: TID251 (this is test code)
 
 
 def test_the_page_says_what_happened_why_and_what_to_do(

@@ -3,14 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import console_seed as seed
 import pytest
+from console_client import PASSWORD, Clock, TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from almena.console.users import create_token, create_user
 from almena.store import Store
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
-from tests.almena.console.conftest import PASSWORD, Clock, TestClient  # noqa: TID251 (this is test code)
 
 
 @pytest.fixture

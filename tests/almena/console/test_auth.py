@@ -4,17 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from almena.clock import MINUTE
-from almena.console import audit, ensure_admin
-from almena.console.users import create_user, find_user
-from almena.store import ALL, AUDIT, Store
-from tests.almena.console.conftest import (  # noqa: TID251 (this is test code)
+from console_client import (
     PASSWORD,
     Clock,
     TestClient,
     form_token,
 )
+
+from almena.clock import MINUTE
+from almena.console import audit, ensure_admin
+from almena.console.users import create_user, find_user
+from almena.store import ALL, AUDIT, Store
 
 NEW = "otra frase bien larga"
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import console_seed as seed
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,6 @@ from hypothesis import strategies as st
 from almena.clock import now
 from almena.console.explain import MOST_NODES, Step, explain
 from almena.console.i18n import speaker
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
 
 SAY = speaker("es")
 
@@ -65,6 +65,10 @@ def test_a_model_is_told_as_a_table() -> None:
         ({"op": "exists", "expected": [False]}, "no existe"),
         ({"op": "gte", "expected": [8]}, "es al menos «8»"),
         ({"op": "equals", "expected": [None]}, "es vacío"),
+        ({"op": "fieldref", "expected": ["user.target.name"]}, "es igual al campo «user.target.name»"),
+        ({"op": "fieldref|endswith", "expected": ["b"]}, "termina en el campo «b»"),
+        ({"op": "hour|gte", "expected": ["22"]}, "la hora es al menos «22»"),
+        ({"op": "hour", "expected": ["22"]}, "la hora es «22»"),
         ({"op": "novel", "expected": ["a"]}, "novel «a»"),
         ({"op": "equals", "expected": list("abcdefgh")}, "es «a» o «b» o «c» o «d» o «e» o «f» y 2 más"),
     ],

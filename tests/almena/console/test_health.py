@@ -3,13 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from console_client import BASE, Clock, TestClient
 from starlette.applications import Starlette
 
 from almena.clock import SECOND
 from almena.console.health import Problems
 from almena.errors import StoreError
 from almena.store import Scope, Store
-from tests.almena.console.conftest import BASE, Clock, TestClient  # noqa: TID251 (this is test code)
 
 
 def test_it_lives_while_the_store_answers(client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import console_seed as seed
 import msgspec
 import pytest
+from console_client import PASSWORD, Clock, TestClient
 
 from almena.console import openapi
 from almena.console.app import routes
 from almena.console.users import create_token, create_user
 from almena.store import Store
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
-from tests.almena.console.conftest import PASSWORD, Clock, TestClient  # noqa: TID251 (this is test code)
 
 DOCUMENT = openapi.describe()
 

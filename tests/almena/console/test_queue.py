@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
+import console_seed as seed
 import pytest
+from console_client import Clock, TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from almena.clock import MINUTE
 from almena.store import ALERTS, Query, Store
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
-from tests.almena.console.conftest import Clock, TestClient  # noqa: TID251 (this is test code)
 
 SignIn = Callable[..., TestClient]
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import console_seed as seed
+from console_client import BASE, SECRET, Clock, TestClient
 from starlette.applications import Starlette
 
 from almena.clock import DAY
 from almena.console import ConsoleSettings, RuleInfo, create_app
 from almena.console.rules import recent_alerts, techniques
 from almena.store import Store
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
-from tests.almena.console.conftest import BASE, SECRET, Clock, TestClient  # noqa: TID251 (this is test code)
 
 
 def test_the_list_has_the_worst_first_with_their_alerts(

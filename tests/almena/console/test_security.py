@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from console_client import BASE, PASSWORD, TestClient, form_token
 from starlette.applications import Starlette
 
 from almena.console import visit
 from almena.console.security import HEADERS, LONGEST_BODY, host_of
 from almena.console.users import create_user
 from almena.store import SESSIONS, USERS, Query, Store
-from tests.almena.console.conftest import BASE, PASSWORD, TestClient, form_token  # noqa: TID251 (this is test code)
 
 PAGES = ("/entrar", "/static/console.css", "/healthz", "/api/v1/openapi.json", "/api/v1/status", "/no-existe", "/cola")
 

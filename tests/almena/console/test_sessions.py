@@ -5,7 +5,7 @@ import pytest
 from almena.clock import HOUR, MINUTE, SECOND, now
 from almena.console.sessions import Attempts, Sessions
 from almena.console.users import User, create_user, digest, find_user, set_password
-from almena.store import ALL, SESSIONS, Store
+from almena.store import ALL, SESSIONS, Query, Store
 
 GOOD = "correcta bateria grapa"
 
@@ -54,6 +54,16 @@ def test_a_session_ends_after_a_shift_however_busy(store: Store, ana: User) -> N
     clock.time += 30 * MINUTE
     assert kept.find(token, touch=True) is None
     assert store.get(SESSIONS, digest(token), scope=ALL) is None
+
+
+def test_sessions_that_are_over_are_swept_away(store: Store, ana: User) -> None:
+    clock = Clock()
+    kept = sessions(store, clock)
+    for _ in range(3):
+        kept.open(ana)
+    clock.time += 13 * HOUR
+    kept.open(ana)
+    assert store.count(Query(kind=SESSIONS, scope=ALL)) == 1
 
 
 def test_an_idle_session_ends_and_a_live_screen_does_not_keep_it(store: Store, ana: User) -> None:

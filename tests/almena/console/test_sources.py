@@ -3,11 +3,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import console_seed as seed
+from console_client import Clock, TestClient
+
 from almena.clock import HOUR, format_time
 from almena.console.sources import sources
 from almena.store import LEDGER, Store
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
-from tests.almena.console.conftest import Clock, TestClient  # noqa: TID251 (this is test code)
 
 
 def test_a_source_is_the_sum_of_its_partitions(store: Store, clock: Clock) -> None:

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import console_seed as seed
 import pytest
+from console_client import Clock, TestClient, form_token
 
 from almena.clock import MINUTE, format_time, now
 from almena.console import audit
 from almena.console.triage import Changed, Decision, Result, decide, history_of, possible, sight
 from almena.store import ALERTS, ALL, AUDIT, Document, Store, open_store
-from tests.almena.console import seed  # noqa: TID251 (this is test code)
-from tests.almena.console.conftest import Clock, TestClient, form_token  # noqa: TID251 (this is test code)
 
 
 def kept(store: Store, number: str) -> Document:
