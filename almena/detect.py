@@ -12,7 +12,7 @@ import msgspec
 from almena import metrics
 from almena.alert import Alert
 from almena.bus import ALERTS, DEAD, HITS, LEDGER, Record, Stored
-from almena.clock import FOREVER, MINUTE, SECOND, format_time
+from almena.clock import FOREVER, MINUTE, SECOND, format_time, parse_time
 from almena.errors import ParseError
 from almena.event import Event, decode, event_time
 from almena.hit import Hit, encode_hit
@@ -112,8 +112,10 @@ class Detect:
                 (late if is_late else timely).append(event)
         for found in select(self._selectors, timely):
             self._put(found, offsets, outputs)
+        # A hit that keeps append time, such as a source's sign of life, is on time even when its event is not.
+        appended = {parse_time(event["event.ingested"]) for event in late}
         for found in select(self._selectors, late):
-            if not isinstance(found, Hit):
+            if not isinstance(found, Hit) or found.time in appended:
                 self._put(found, offsets, outputs)
         watermark = FOREVER if end else records[-1].time - self._longest - 1
         outputs[HITS].extend(watermark_records(self._partition, watermark, self._hit_partitions))
@@ -162,7 +164,7 @@ class Detect:
         if isinstance(found, Hit):
             offset = offsets.get(found.id, offsets.get(found.id.rpartition("/")[0], -1))
             placed = msgspec.structs.replace(found, position=(self._partition, offset))
-            outputs[HITS].append(Record(f"{found.detector}\x1f{found.group}", encode_hit(placed)))
+            outputs[HITS].append(hit_record(placed))
         else:
             outputs[ALERTS].append(alert_record(found))
 
@@ -210,6 +212,11 @@ def source_record(source: str, partition: int, table: Table) -> Record:
     totals = table.get(source)
     entry = {"kind": "source", "source": source, "partition": partition, **totals}
     return Record(f"source/{source}", msgspec.json.encode(entry))
+
+
+def hit_record(hit: Hit) -> Record:
+    """The hit on its way to whoever owns its group."""
+    return Record(f"{hit.detector}\x1f{hit.group}", encode_hit(hit))
 
 
 def alert_record(alert: Alert) -> Record:

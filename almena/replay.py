@@ -192,11 +192,12 @@ def _run(operator: Operator, chunks: Iterable[list[Hit]]) -> Iterator[Alert]:
 
 
 def verdicts(
-    source: Iterable[list[tuple[Place, Event]]], match: Callable[[Event], Iterable[str]]
+    source: Iterable[list[tuple[Place, Event]]], match: Callable[[Event], Iterable[str]], totals: Totals
 ) -> Iterator[tuple[int, str]]:
     """(line, rule id) of every match of a single event, sorted."""
-    found = [(place.line, rule) for batch in source for place, event in batch for rule in match(event)]
-    yield from sorted(set(found))
+    found = {(place.line, rule) for batch in source for place, event in batch for rule in match(event)}
+    totals.alerts = len(found)
+    yield from sorted(found)
 
 
 def dump(alert: Alert) -> str:
@@ -204,11 +205,11 @@ def dump(alert: Alert) -> str:
     return msgspec.json.encode(alert).decode()
 
 
-def summary(totals: Totals, began: float, ended: float) -> str:
+def summary(totals: Totals, began: float, ended: float, what: str = "alerts") -> str:
     """One line for people about a replay that is over."""
     seconds = max(ended - began, 1e-9)
     rate = totals.records / seconds
-    text = f"{totals.records:,} records in {seconds:.1f} s ({rate:,.0f}/s), {totals.alerts:,} alerts"
+    text = f"{totals.records:,} records in {seconds:.1f} s ({rate:,.0f}/s), {totals.alerts:,} {what}"
     if dead := sum(totals.dead.values()):
         reasons = "; ".join(f"{count} × {reason}" for reason, count in totals.dead.most_common(5))
         text += f", {dead:,} dead letters: {reasons}"

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -115,6 +116,7 @@ class Supervisor:
     def _spawn(self, role: _Role) -> None:
         environment = {**os.environ, **self.extra, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics_dir)}
         environment["ALMENA_SUPERVISED"] = "1"
+        environment["ALMENA_RESTARTED"] = "1" if role.restarts else ""
         if self.quiet:
             environment["ALMENA_LOG"] = str(self.data / "logs" / f"{role.name}.log")
         command = [sys.executable, "-m", "almena", role.name, "--config", str(self.config)]
@@ -153,19 +155,23 @@ class Supervisor:
 
 def until_told(stop: threading.Event) -> None:
     """In a role: set `stop` on SIGTERM or SIGINT, and when the supervisor is gone, however it went."""
-    import signal
 
     def told(*_: object) -> None:
         stop.set()
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
-    if os.environ.get("ALMENA_SUPERVISED") == "1":
+    lifeline()
 
-        def lifeline() -> None:
-            while os.read(0, 1024):
-                pass
-            stop.set()
-            os.kill(os.getpid(), signal.SIGTERM)
 
-        threading.Thread(target=lifeline, name="lifeline", daemon=True).start()
+def lifeline() -> None:
+    """In a role: end this process in good order when its supervisor is gone, however it went."""
+    if os.environ.get("ALMENA_SUPERVISED") != "1":
+        return
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -303,6 +303,7 @@ class _Writer(threading.Thread):
         events += self._markers(events)
         if events:
             self._append(EVENTS, events)
+        metrics.HEARTBEAT.labels("collect").set(now() / SECOND)
         self._count(jobs)
 
     def _is_due(self) -> bool:

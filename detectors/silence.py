@@ -66,8 +66,8 @@ class Silence:
     """A source that has stopped speaking, or never began, beyond what its `expect` allows.
 
     The detect role sends hits for the first and last append of each source in a batch, and for as many in between
-    that every longer pause shows, so that batches do not matter. It also announces every expected source with its first
-    batch and hourly afterwards: an announcement starts the clock of a source nothing is known of, and no other. The
+    that every longer pause shows, so that batches do not matter. It also announces every expected source when it starts
+    and hourly afterwards: an announcement starts the clock of a source nothing is known of, and no other. The
     alert's last revision says when the source spoke again.
     """
 
@@ -107,11 +107,19 @@ class Silence:
             return
         for source in self.expected:
             if source not in self._announced or earliest - self._announced[source] >= ANNOUNCE:
-                self._announced[source] = earliest
-                yield Hit(earliest, f"{source}/~{earliest}", self.name, source, {"seen": False})
+                yield self._announcement(source, earliest)
         for source, times in spoken.items():
             for time in _edges(sorted(times), self.expected[source][1]):
                 yield Hit(time, f"{source}/{time}", self.name, source, {"seen": True})
+
+    def announce(self, time: int) -> Iterator[Hit]:
+        """What a detect role sends when it starts, at append time `time`: a source that never speaks is missed too."""
+        for source in self.expected:
+            yield self._announcement(source, time)
+
+    def _announcement(self, source: str, time: int) -> Hit:
+        self._announced[source] = time
+        return Hit(time, f"{source}/~{time}", self.name, source, {"seen": False})
 
     def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
         """The source speaks: whatever alert was open ends."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,14 +92,17 @@ def ruleset(config: Config) -> RuleSet:
     return load_rules([Path(folder) for folder in config.rules] or [rules_dir()])
 
 
-def detectors_of(config: Config) -> list[Any]:
-    """The anomaly detectors, each with its configured settings or its defaults."""
+def detectors_of(config: Config, *, live: bool = True) -> list[Any]:
+    """The anomaly detectors, each with its configured settings or its defaults.
+
+    Only a live installation misses a source: the end of a file is no silence.
+    """
     from detectors import DETECTORS
 
     expected = {
         source.name: (source.agency, int(source.expect))
         for source in sources_of(config).values()
-        if source.expect is not None
+        if live and source.expect is not None
     }
     found = []
     for name, kind in DETECTORS.items():
@@ -110,11 +113,11 @@ def detectors_of(config: Config) -> list[Any]:
     return found
 
 
-def operators_of(config: Config, rules: RuleSet) -> dict[str, Any]:
+def operators_of(models: Iterable[Any], rules: RuleSet) -> dict[str, Any]:
     """Correlations and anomaly detectors by name."""
     from detectors.sigma.detector import operators
 
-    return {operator.name: operator for operator in [*operators(rules), *detectors_of(config)]}
+    return {operator.name: operator for operator in [*operators(rules), *models]}
 
 
 @contextlib.contextmanager

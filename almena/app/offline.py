@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from almena import replay as replaying
 from almena.app import configuration, detectors_of, operators_of
@@ -42,21 +42,16 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
     source = _batches(files, format_, mask, totals)
     detector = SigmaDetector(ruleset)
     if verdicts:
-        for line, rule in replaying.verdicts(source, detector.match_ids):
+        for line, rule in replaying.verdicts(source, detector.match_ids, totals):
             print(f"{line}\t{rule}")
     else:
-        anomalies = [] if mode == "native" else detectors_of(settings)
-        operators = operators_of(settings, ruleset) if mode == "ecs" else _correlations(ruleset)
-        for alert in replaying.alerts(source, [detector, *anomalies], operators, totals):
+        models = [] if mode == "native" else detectors_of(settings, live=False)
+        operators = operators_of(models, ruleset)
+        for alert in replaying.alerts(source, [detector, *models], operators, totals):
             print(replaying.dump(alert))
-    print(replaying.summary(totals, began, time.monotonic()), file=sys.stderr)
+    what = "matches" if verdicts else "alerts"
+    print(replaying.summary(totals, began, time.monotonic(), what), file=sys.stderr)
     return 0
-
-
-def _correlations(ruleset: RuleSet) -> dict[str, Any]:
-    from detectors.sigma.detector import operators
-
-    return {operator.name: operator for operator in operators(ruleset)}
 
 
 def _complain(ruleset: RuleSet) -> None:

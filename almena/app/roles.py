@@ -30,9 +30,12 @@ log = logging.getLogger("almena")
 
 def run_role(role: str, config: Config) -> int:
     """Run one role until it is told to stop; returns its exit code."""
+    from almena import metrics
     from almena.supervisor import until_told
 
     configure_logging(role)
+    if os.environ.get("ALMENA_RESTARTED"):
+        metrics.RESTARTS.labels(role).inc()
     stop = threading.Event()
     if role in ("detect", "correlate", "desk"):
         until_told(stop)
@@ -62,6 +65,7 @@ def configure_logging(role: str) -> None:
 def collect(config: Config, stop: threading.Event) -> None:
     """Run every collector of the configuration on one intake."""
     from almena.masking import Masker
+    from almena.supervisor import lifeline
     from collectors.intake import Intake
     from collectors.parsers import PARSERS
 
@@ -85,28 +89,19 @@ def collect(config: Config, stop: threading.Event) -> None:
     bus.close()
 
 
-def lifeline() -> None:
-    """End this process in good order when its supervisor is gone, however it went."""
-    if os.environ.get("ALMENA_SUPERVISED") != "1":
-        return
-
-    def watch() -> None:
-        while os.read(0, 1024):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
-
-
 def detect(config: Config, stop: threading.Event) -> None:
     """Run rules and detectors over events."""
-    from almena.detect import Detect
+    from almena.detect import Detect, hit_record
     from detectors.sigma.detector import SigmaDetector
 
     bus = bus_of(config)
     rules = ruleset(config)
     tell_rules(bus, rules)
-    selectors = [SigmaDetector(rules), *detectors_of(config)]
+    models = detectors_of(config)
+    announced = [hit for model in models if hasattr(model, "announce") for hit in model.announce(now())]
+    if announced:
+        bus.append(HITS, [hit_record(hit) for hit in announced])
+    selectors = [SigmaDetector(rules), *models]
     lateness = {source.name: int(source.lateness) for source in sources_of(config).values()}
     seal = secret_of(config).seal
 
@@ -147,7 +142,7 @@ def correlate(config: Config, stop: threading.Event) -> None:
     from almena.correlate import Correlate
 
     bus = bus_of(config)
-    operators = operators_of(config, ruleset(config))
+    operators = operators_of(detectors_of(config), ruleset(config))
 
     def open_work(partition: int, state: Partition) -> Correlate:
         return Correlate(partition, state, operators=operators, event_partitions=bus.partitions(EVENTS))
@@ -162,8 +157,9 @@ def console(config: Config, stop: threading.Event) -> None:
     from almena.app.catalogue import catalogue
     from almena.app.operate import expected_of
     from almena.console import create_app, ensure_admin, serve
-    from almena.status import status
+    from almena.status import READERS, status
     from almena.store import Scope, open_store
+    from almena.supervisor import lifeline
 
     lifeline()
     bus, store = bus_of(config), open_store(config.store)
@@ -176,13 +172,20 @@ def console(config: Config, stop: threading.Event) -> None:
     def how(scope: Scope, language: str) -> dict[str, object]:
         return status(store, bus, scope=scope, expected=expected, language=language)
 
+    def measured() -> bytes:
+        # Asked here and not by the readers, so that a reader that is dead is seen to fall behind.
+        for topic, group in READERS.items():
+            for partition, count in bus.lag(topic, group).items():
+                metrics.BUS_LAG.labels(topic, group, str(partition)).set(count)
+        return metrics.render(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
+
     app = create_app(
         store,
         config.console,
         agencies={name: agency.name for name, agency in config.agencies.items()},
         rules=lambda: rules,
         status=how,
-        metrics=lambda: metrics.render(os.environ.get("PROMETHEUS_MULTIPROC_DIR")),
+        metrics=measured,
         secret=secret_of(config).derive("console"),
     )
     serve(app, config.console)
