@@ -45,11 +45,12 @@ def check(event: Event) -> Event:
     """
     known = fields()
     document: Event = {}
-    misfit: dict[str, Any] = dict(event.get(_MISFIT) or {})
+    before = event.get(_MISFIT)
+    misfit: dict[str, Any] = dict(before) if isinstance(before, dict) else {}
     for name, value in event.items():
-        if name == _MISFIT or value is None:
+        if value is None or (name == _MISFIT and isinstance(value, dict)):
             continue
-        field = known.get(name)
+        field = known.get(name) if name != _MISFIT else None
         clean = _fit(field, value) if field is not None else None
         if clean is None:
             misfit[name] = value

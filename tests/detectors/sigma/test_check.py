@@ -115,8 +115,10 @@ ENTER = "event.action: login, source.ip: 203.0.113.9"
         (f"[{{repeat: 3, every: 10s, {FAIL}}}, {{after: 1m, event.action: login, source.ip: 203.0.113.8}}]", "silent"),
         (f"[{{after: 0s, {ENTER}}}, {{after: 5s, repeat: 3, {FAIL}}}]", "silent"),
         (
-            '[{repeat: 3, event.action: login_failed, source.ip: "{n}"}, '
-            '{after: 5s, event.action: login, source.ip: "1"}]',
+            (
+                '[{repeat: 3, event.action: login_failed, source.ip: "{n}"}, '
+                '{after: 5s, event.action: login, source.ip: "1"}]'
+            ),
             "silent",
         ),
     ],
