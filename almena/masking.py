@@ -47,7 +47,7 @@ _ESCAPE_HINT = (
 )
 
 _STRONG = r"password|passwd|passphrase|contrase(?:n|ñ|Ñ|%C3%B1|%C3%91)a"
-_NAMES = (
+_NAMES = (  # `pwd` is first, for the hint leaves it out: every line of sudo has a `PWD=/...`
     r"pwd|secret|token|nip|(?:client|api)[_-]?secret|secret[_-]?key|(?:api|private|access)[_-]?key"
     r"|(?:access|refresh|id|auth|session|bearer|csrf)[_-]?token"
 )
@@ -72,7 +72,7 @@ _SECRET = re.compile(
 )
 _SECRET_HINT = (
     r"""(?i:cookie["']?:|authorization["']? ?[:=]|bearer [ a-z0-9._~+/=-]{8}|eyj[a-z0-9_-]{8,}\."""
-    rf"""|(?:{_STRONG}|{_NAMES}){_SIGN}|[-/](?:{_OPTIONS})[ :=]"""
+    rf"""|(?:{_STRONG}|{_NAMES[4:]}){_SIGN}|pwd(?:=[^/]|[^=a-z]|$)|[-/](?:{_OPTIONS})[ :=]"""
     rf"""|(?:[?&;]|%3F|%26|%3B)(?:{_PARAMETERS})(?:=|%3D)|://[^\s/:@"']+:[^\s/@"']+@)"""
 )
 
@@ -184,7 +184,9 @@ class Masker:
             kind = _kind(name)
             if kind == "opaque":
                 continue
-            if kind != "text" or not _clean(name) or not _gather(value, texts):
+            if kind == "query" and isinstance(value, str):
+                texts.append("?" + value)
+            elif kind != "text" or not _clean(name) or not _gather(value, texts):
                 break
         else:
             if _ANY.search(_utf8("\n".join(texts))) is None:
