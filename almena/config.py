@@ -214,7 +214,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path.name}: no valid TOML: {error}") from None
 
 
-RESERVED = frozenset({"ALMENA_SECRET", "ALMENA_SUPERVISED", "ALMENA_RESTARTED", "ALMENA_LOG", "ALMENA_GOLDEN"})
+RESERVED = frozenset({"ALMENA_SECRET", "ALMENA_SUPERVISED", "ALMENA_RESTARTED", "ALMENA_GOLDEN"})
 """Variables that are no options of the configuration."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import logging.handlers
 import os
 import shutil
 import signal
@@ -24,6 +25,10 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 30.0
 """Seconds between two starts at most."""
 
+LOG_BYTES = 5_000_000
+"""Size at which a role's log is turned over; one older one is kept."""
+
+_LONGEST_LINE = 64 * 1024
 _YOUNG = 10.0
 _PATIENCE = 15.0
 
@@ -117,17 +122,21 @@ class Supervisor:
         environment = {**os.environ, **self.extra, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics_dir)}
         environment["ALMENA_SUPERVISED"] = "1"
         environment["ALMENA_RESTARTED"] = "1" if role.restarts else ""
-        if self.quiet:
-            environment["ALMENA_LOG"] = str(self.data / "logs" / f"{role.name}.log")
         command = [sys.executable, "-m", "almena", role.name, "--config", str(self.config)]
-        with contextlib.ExitStack() as stack:
-            output: IO[bytes] | None = None
-            if self.quiet:
-                # What is said before logging is set up, such as a failed import, must not be lost.
-                output = stack.enter_context((self.data / "logs" / f"{role.name}.err").open("wb"))
-            role.process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.PIPE, stderr=output, stdout=output, start_new_session=True
-            )
+        output = subprocess.PIPE if self.quiet else None
+        role.process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=_errors(output),
+            start_new_session=True,
+        )
+        if role.process.stdout is not None:
+            file = self.data / "logs" / f"{role.name}.log"
+            threading.Thread(
+                target=_keep, args=(role.process.stdout, file), name=f"log-{role.name}", daemon=True
+            ).start()
         role.started = time.monotonic()
 
     def _bury(self, role: _Role) -> None:
@@ -151,6 +160,19 @@ class Supervisor:
     def _close(process: subprocess.Popen[bytes]) -> None:
         if process.stdin is not None:
             process.stdin.close()
+
+
+def _errors(output: int | None) -> int | None:
+    return None if output is None else subprocess.STDOUT
+
+
+def _keep(output: IO[bytes], file: Path) -> None:
+    """Write what a role says into a file that is turned over before it grows large."""
+    handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    with output, contextlib.closing(handler):
+        while line := output.readline(_LONGEST_LINE):
+            text = line.decode("utf-8", "replace").rstrip("\n")
+            handler.emit(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))
 
 
 def until_told(stop: threading.Event) -> None:

@@ -38,6 +38,8 @@ def components() -> Components:
 def configuration(path: Path | None) -> Config:
     """The configuration in `path`, or in `almena.toml` of this folder when there is one; relative paths are taken
     from the folder of the file."""
+    from collectors import remember
+
     if path is None and Path("almena.toml").exists():
         path = Path("almena.toml")
     config = load(path, components())
@@ -47,9 +49,7 @@ def configuration(path: Path | None) -> Config:
         config.bus = _anchored(config.bus, base)
         config.store = _anchored(config.store, base)
         config.rules = [str(base / folder) for folder in config.rules]
-    for name, collector in config.collectors.items():
-        if getattr(collector, "checkpoint", None) == "":
-            collector.checkpoint = str(Path(config.data) / "checkpoints" / f"{name}.json")
+    remember(config.collectors, Path(config.data))
     return config
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import logging.handlers
 import os
 import signal
 import threading
@@ -53,12 +52,8 @@ def run_role(role: str, config: Config) -> int:
 
 
 def configure_logging(role: str) -> None:
-    """Log to the terminal, or to a bounded file where `ALMENA_LOG` names one."""
-    handler: logging.Handler = logging.StreamHandler()
-    if path := os.environ.get("ALMENA_LOG"):
-        handler = logging.handlers.RotatingFileHandler(path, maxBytes=5_000_000, backupCount=2, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(f"%(asctime)s {role} %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    """Log to the terminal, or to wherever the supervisor keeps what is said there."""
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {role} %(levelname)s %(message)s", force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 

@@ -43,6 +43,16 @@ PARTS = {
 
 _SAME = {"": "equals", "eq": "equals", "is": "equals", "equal": "equals", "==": "equals", "regex": "re", "in": "equals"}
 
+THRESHOLDS = {
+    "gt": mark("más de"),
+    "gte": mark("al menos"),
+    "lt": mark("menos de"),
+    "lte": mark("a lo más"),
+    "eq": mark("exactamente"),
+    "neq": mark("no exactamente"),
+}
+"""How many a correlation asks for, in words."""
+
 CORRELATIONS = {
     "event_count": mark("número de eventos"),
     "value_count": mark("número de valores distintos"),
@@ -163,11 +173,9 @@ def _correlation(node: Mapping[str, Any], say: Speak, budget: Iterator[int], dep
     type_ = str(node.get("type") or "")
     what = say(CORRELATIONS[type_]) if type_ in CORRELATIONS else values(type_)
     operator, _, bound = str(node.get("threshold") or "").partition(" ")
-    asked = (
-        f"{say(OPERATORS[operator])} {values(bound)}" if operator in OPERATORS else values(node.get("threshold") or "")
-    )
+    asked = f"{say(THRESHOLDS[operator])} {values(bound)}" if operator in THRESHOLDS else values(f"{operator} {bound}")
     text = say("{what} en {timespan}: {asked}").format(
-        what=what[:1].upper() + what[1:], timespan=values(node.get("timespan") or "—"), asked=asked or "—"
+        what=what[:1].upper() + what[1:], timespan=values(node.get("timespan") or "—"), asked=asked.strip() or "—"
     )
     step = Step(text, node["pass"] if isinstance(node.get("pass"), bool) else True)
     if node.get("value") is not None:

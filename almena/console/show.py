@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from almena.clock import parse_time, to_datetime
 from almena.console.i18n import LOCALES, mark, speaker
+from almena.ecs import fields
 from almena.words import safe
 
 LEVEL_WORDS = {
@@ -89,6 +90,11 @@ class Look:
             text = f"{format_date(moment.date(), pattern, locale=LOCALES[self.language])} {text}"
         full = moment.isoformat(sep=" ", timespec="milliseconds")
         return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), full, text)
+
+    def cell(self, name: str, value: str) -> Markup | str:
+        """A field's value in a table: dates as times of the room, everything else on one line."""
+        known = fields().get(name)
+        return self.time(value) if known is not None and known.type == "date" and value else values(value, 500)
 
     def sentence(self, text: str) -> Markup:
         """A sentence of ours whose times are written as on the rest of the page."""

@@ -94,4 +94,4 @@ def test_no_rules_says_how_to_have_one(
         secret=SECRET, clock=clock,
     )  # fmt: skip
     with TestClient(app, base_url=BASE, cookies=dict(sign_in().cookies)) as client:
-        assert "<code>almena rules lint</code>" in client.get("/reglas").text
+        assert "<code>almena rules check</code>" in client.get("/reglas").text

@@ -57,6 +57,12 @@ def test_words_fall_back_to_the_other_language() -> None:
     assert SPANISH.title({"almena.alert.words": "x"}) == "—"
 
 
+def test_dates_in_a_table_are_the_rooms() -> None:
+    assert ">14:07:32<" in SPANISH.cell("event.ingested", "2026-11-22T20:07:32.123456Z")
+    assert SPANISH.cell("user.name", "2026-11-22T20:07:32.123456Z") == "2026-11-22T20:07:32.123456Z"
+    assert SPANISH.cell("event.ingested", "") == ""
+
+
 def test_times_in_a_sentence_are_the_rooms_and_the_rest_is_text() -> None:
     said = SPANISH.sentence("La fuente <b> calla desde 2026-11-22T18:00:00.000001Z: revise.")
     assert "La fuente &lt;b&gt; calla desde <time" in said
