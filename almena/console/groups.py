@@ -122,7 +122,8 @@ class _Walk:
         if self.place is None:
             return list(tops.values())
         behind = {group: item for group, item in tops.items() if not self._at_or_before(item, self.place)}
-        return [item for group, item in behind.items() if group not in self._shown(list(behind), self.place)]
+        shown = self._shown(list(behind), self.place)
+        return [item for group, item in behind.items() if group not in shown]
 
     def _at_or_before(self, item: Versioned, place: Place) -> bool:
         return parse_time(item.document[SEEN]) == place.time and item.id >= place.id
