@@ -13,6 +13,7 @@ from __future__ import annotations
 import hmac
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -202,7 +203,23 @@ class Masker:
             text = _SECRET.sub(self._secret, text)
         if _MAY_BE_ESCAPED.search(data) is not None:
             text = self._escaped(text)
-        return IDENTIFIER.sub(self._identifier, text) if may_identify(data) else text
+        if may_identify(data):
+            parts: list[str] = []
+            last = 0
+            for start, end, token in self._found(text):
+                parts += (text[last:start], token)
+                last = end
+            text = "".join((*parts, text[last:]))
+        return text
+
+    def _found(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Start, end and token of every identifier."""
+        at = 0
+        while (match := IDENTIFIER.search(text, at)) is not None:
+            length, token = self._identifier(match)
+            at = match.start() + length
+            if token:
+                yield match.start(), at, token
 
     def _escaped(self, text: str) -> str:
         """Mask what shows once escapes are undone; escapes elsewhere stay as they are, for they are evidence."""
@@ -211,13 +228,10 @@ class Masker:
             return text
         parts: list[str] = []
         last = 0
-        for match in IDENTIFIER.finditer(plain):
-            found = self._identifier(match)
-            if found == match[0]:
-                continue
-            start, end = (there[at] + place - here[at] for place, at in _places(here, match))
-            parts += (text[last:start], found)
-            last = end
+        for start, end, token in self._found(plain):
+            first, behind = bisect_right(here, start) - 1, bisect_right(here, end) - 1
+            parts += (text[last : there[first] + start - here[first]], token)
+            last = there[behind] + end - here[behind]
         return "".join((*parts, text[last:]))
 
     def _name(self, name: str) -> str:
@@ -265,19 +279,28 @@ class Masker:
                 return value
         return self.token(kind, value)
 
-    def _identifier(self, match: re.Match[str]) -> str:
+    def _identifier(self, match: re.Match[str]) -> tuple[int, str]:
+        """How much of the match is done with, and its token; no token where it stays."""
         found, kind = match[0], match.lastgroup
-        normal = found.replace("-", "").replace(" ", "").replace("+", "").upper()
-        if kind == "curp":
-            return self.token("curp", normal)
-        if kind == "rfc":
-            return found if normal in GENERIC_RFCS or in_guid(match) else self.token("rfc", normal)
         if kind == "digits":
-            if is_clabe(normal):
-                return self.token("clabe", normal)
-            if 13 <= len(normal) <= 19 and is_card(normal):
-                return self.token("card", normal)
-        return found
+            return self._digits(found)
+        normal = found.replace("-", "").upper()
+        if kind == "curp" or (kind == "rfc" and normal not in GENERIC_RFCS and not in_guid(match)):
+            return len(found), self.token(kind, normal)
+        return len(found), ""
+
+    def _digits(self, found: str) -> tuple[int, str]:
+        """A CLABE or a card, also with a group of other digits behind it, such as the date it is valid to."""
+        groups = re.split("[ +-]", found)
+        shorter = len(found) - len(groups[-1]) - 1
+        for length in (len(found), shorter) if len(groups) > 1 else (len(found),):
+            digits = re.sub("[ +-]", "", found[:length])
+            if is_clabe(digits):
+                return length, self.token("clabe", digits)
+            if 13 <= len(digits) <= 19 and is_card(digits):
+                return length, self.token("card", digits)
+        # Nothing, but something may begin at the next group.
+        return len(groups[0]), ""
 
     def _secret(self, match: re.Match[str]) -> str:
         whole, value = match[0], match[str(match.lastgroup)]
@@ -287,9 +310,3 @@ class Masker:
         if not inner or TOKEN.fullmatch(inner) is not None:
             return whole
         return f"{whole[: len(whole) - len(value)]}{quote}{self.token('secret', inner)}{closing}"
-
-
-def _places(here: list[int], match: re.Match[str]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Start and end of a match, each with the part of the text in which it lies."""
-    start, end = match.span()
-    return (start, bisect_right(here, start) - 1), (end, bisect_right(here, end) - 1)
