@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -133,8 +135,18 @@ def server(app: ASGIApp, settings: ConsoleSettings) -> uvicorn.Server:
 
 
 def serve(app: ASGIApp, settings: ConsoleSettings) -> None:
-    """Serve the console until SIGTERM or SIGINT; answers under way are finished first."""
-    server(app, settings).run()
+    """Serve the console until SIGTERM or SIGINT, then return; answers under way are finished first."""
+    running = server(app, settings)
+
+    def told(number: int, frame: FrameType | None) -> None:
+        running.should_exit = True  # before the server listens to signals, and when it hands them on at its end
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        running.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Static(StaticFiles):
