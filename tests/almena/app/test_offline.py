@@ -1,0 +1,179 @@
+"""Replay, parse and rules as a person calls them, on real files."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from corpora import corpus
+
+ROOT = Path(__file__).parents[3]
+
+
+def almena(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "almena", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=250,
+        cwd=cwd,
+        check=False,
+        env={**os.environ, "ALMENA_SECRET": "00" * 32, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def alerts_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr
+    return [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+
+
+def sshd(minute: int, second: int, said: str, user: str = "root", ip: str = "203.0.113.9") -> str:
+    moment = f"2026-11-22T10:{minute:02d}:{second:02d}.000Z"
+    return f"<38>1 {moment} srv1 sshd 100 - - {said} for {user} from {ip} port 50000 ssh2"
+
+
+@pytest.fixture
+def auth_log(tmp_path: Path) -> Path:
+    lines = [sshd(0, second, "Failed password", "ana") for second in range(12)]
+    lines.append(sshd(0, 30, "Accepted password", "ana"))
+    lines += [sshd(5, second, "Accepted password", f"user{second}", "10.0.0.5") for second in range(5)]
+    path = tmp_path / "auth.log"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_a_window_alerts_whatever_the_order_of_lines_and_files(auth_log: Path, tmp_path: Path) -> None:
+    straight = alerts_of(almena("replay", auth_log, cwd=tmp_path))
+    assert "Entraron a un servidor después de probar contraseñas" in {
+        alert["almena.alert.words"]["es"]["title"] for alert in straight
+    }
+    lines = auth_log.read_text("utf-8").splitlines()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.log").write_text("\n".join(lines[:7:-1]) + "\n")
+    (other / "b.log").write_text("\n".join(lines[7::-1]) + "\n")
+    mixed = alerts_of(almena("replay", other, cwd=tmp_path))
+
+    def essence(alerts: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+        return {(alert["rule.id"], alert["@timestamp"], alert["almena.alert.count"]) for alert in alerts}
+
+    assert essence(mixed) == essence(straight)
+    for alert in straight:
+        assert alert["rule.id"]
+        assert alert["event.id"]
+        assert all("." in name or name in ("@timestamp", "message", "tags") for name in alert), "flat ECS keys"
+
+
+def test_a_single_event_says_its_file_and_offset(tmp_path: Path) -> None:
+    line = '203.0.113.7 - - [22/Nov/2026:10:00:00 -0600] "GET {} HTTP/1.1" 200 5 "-" "curl/8"\n'
+    calm = line.format("/tramites")
+    path = tmp_path / "access.log"
+    path.write_text(calm + line.format("/tramites?id=1%27%20UNION%20SELECT%20password%20FROM%20users--") + calm)
+    (found,) = alerts_of(almena("replay", "--format", "nginx", path, cwd=tmp_path))
+    assert found["log.file.path"] == str(path)
+    assert found["log.offset"] == len(calm)
+    assert found["event.id"].endswith(":2")
+    verdicts = almena("replay", "--verdicts", path, cwd=tmp_path).stdout
+    assert f"2\t{found['rule.id']}" in verdicts.splitlines()
+    assert verdicts.splitlines() == sorted(verdicts.splitlines(), key=lambda row: (int(row.split("\t")[0]), row))
+
+
+def test_native_records_and_rules_of_others(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "one.yml").write_text(
+        "title: Whoami\nid: 11111111-1111-4111-8111-111111111111\n"
+        "logsource: {category: process_creation, product: windows}\n"
+        "detection: {s: {Image|endswith: '\\whoami.exe'}, condition: s}\nlevel: low\n"
+    )
+    record = {"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "Image": "C:\\Windows\\whoami.exe"}
+    lines = [record | {"Image": "C:\\x.exe"}, record, record | {"UtcTime": "2026-11-22 10:00:00.000"}]
+    path = tmp_path / "e.ndjson"
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines) + b"{broken\n")
+    done = almena("replay", "--format", "native", "--rules", rules, "--verdicts", path, cwd=tmp_path)
+    assert done.stdout == "2\t11111111-1111-4111-8111-111111111111\n3\t11111111-1111-4111-8111-111111111111\n"
+    assert "1 dead letters" in done.stderr
+    assert f"{path}:4:" in done.stderr
+
+
+def test_event_logs_are_read_and_damage_is_said(tmp_path: Path) -> None:
+    import tarfile
+
+    with tarfile.open(corpus("evtx/evtx-samples.tar.xz")) as tar:
+        tar.extractall(tmp_path, filter="data")
+    good = almena("parse", tmp_path / "new-user-security.evtx", cwd=tmp_path)
+    assert good.returncode == 0, good.stderr
+    events = [msgspec.json.decode(line) for line in good.stdout.splitlines()]
+    assert len(events) == 4
+    assert {event["event.dataset"] for event in events} == {"windows.security"}
+    for path in sorted(tmp_path.glob("*.evtx")):
+        done = almena("replay", path, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_real_attacks_replay_without_a_dead_letter(tmp_path: Path) -> None:
+    sample = tmp_path / "otrf.ndjson"
+    with lzma.open(corpus("otrf/events.ndjson.xz"), "rb") as file, sample.open("wb") as out:
+        out.writelines(line for number, line in enumerate(file) if number % 25 == 0)
+    rules = corpus("sigmahq/rules-994da16.tar.xz")
+    done = almena("replay", "--rules", rules, sample, cwd=tmp_path)
+    assert "dead letters" not in done.stderr
+    assert len(alerts_of(done)) > 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["replay", "nowhere.log"], "nowhere.log: no such file or folder"),
+        (["replay", ".", "--format", "nginxx"], "no format 'nginxx'; there are auto, native"),
+        (["replay", ".", "--rules", "nowhere"], "nowhere"),
+        (["parse", "--parser", "x", "file"], "no such file"),
+        (["rules", "test", "nowhere"], "nowhere: no such folder"),
+        (["up"], "there is no almena.toml in this folder"),
+        (["status", "--config", "none.toml"], "none.toml: no such file"),
+    ],
+)
+def test_wrong_arguments_say_what_instead(tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "empty.log").touch()
+    done = almena(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_parse_masks_and_says_what_it_did_not_understand(tmp_path: Path) -> None:
+    path = tmp_path / "app.ndjson"
+    good = {
+        "@timestamp": "2026-11-22T10:00:00-06:00",
+        "event": {"dataset": "app.tramites", "action": "search", "outcome": "success"},
+        "almena": {"citizen": {"curp": "BOXW310820HNERXN09"}},
+    }
+    path.write_bytes(msgspec.json.encode(good) + b"\nnot json\n")
+    done = almena("parse", "--parser", "app", path, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "BOXW310820HNERXN09" not in done.stdout
+    assert msgspec.json.decode(done.stdout)["almena.citizen.curp"].startswith("curp-")
+    assert "1 of 2 records were not understood" in done.stderr
+    assert f"{path}:2:" in done.stderr
+
+
+def test_our_own_rules_check_and_pass() -> None:
+    assert almena("rules", "check").returncode == 0
+    done = almena("rules", "test")
+    assert done.returncode == 0, done.stdout
+    assert " 0 failed" in done.stdout
+
+
+def test_a_rule_that_fails_its_own_example_says_so(tmp_path: Path) -> None:
+    text = (ROOT / "rules" / "linux" / "sudo_root_shell.yml").read_text("utf-8")
+    (tmp_path / "rule.yml").write_text(text.replace("condition:", "condition: not ", 1))
+    done = almena("rules", "test", tmp_path)
+    assert done.returncode == 1
+    assert "rule.yml" in done.stdout
