@@ -165,7 +165,7 @@ class CorrelationOperator:
         """End the episodes of `due` that have had no hit for a timespan, and forget groups that are past."""
         for key in due:
             if key == _SWEEP:
-                self._sweep(now, state)
+                yield from self._sweep(now, state)
                 continue
             tier, group = self._find(key, state)
             episode = None if group is None else group.get("episode")
@@ -324,13 +324,15 @@ class CorrelationOperator:
         if not any(len(table) for table in self._tables(state)):
             state.wake(_SWEEP, time + self._memory + 1)
 
-    def _sweep(self, now: int, state: State) -> None:
+    def _sweep(self, now: int, state: State) -> Iterator[Alert]:
         """Forget the groups whose every window is past; what is forgotten would start anew all the same."""
         left = False
         for table in self._tables(state):
             for key in table:
                 group = table.get(key)
-                if "episode" not in group and now - group["last"] > self._memory:
+                if now - group["last"] > self._memory:
+                    if "episode" in group:
+                        yield from self._end(key, group)
                     table.delete(key)
                 else:
                     left = True

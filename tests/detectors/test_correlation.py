@@ -186,7 +186,8 @@ def test_an_event_that_matches_two_rules_counts_once() -> None:
     tested = operator(COUNT.replace("[a]", "[a, b]"))
     both = [hit(second, rule, ident=f"e{second}") for second in range(2) for rule in ("a", "b")]
     assert not run(tested, both)
-    assert run(tested, [*both, hit(2, "b")])[0]["almena.alert.count"] == 3
+    more = [hit(second, rule, ident=f"e{second}") for second in range(2, 7) for rule in ("a", "b")]
+    assert [alert["almena.alert.count"] for alert in run(tested, [*both, *more])] == [3, 4, 7]
 
 
 def test_without_groups_everything_counts_together() -> None:
@@ -282,6 +283,12 @@ def test_the_same_rule_may_stand_twice_in_an_order() -> None:
     assert not run(tested, [hit(0, "a"), hit(1, "b")])
     (alert,) = run(tested, [hit(0, "a"), hit(1, "b"), hit(2, "a")])
     assert alert["almena.alert.count"] == 3
+
+
+def test_one_hit_takes_one_place_of_an_order() -> None:
+    tested = operator("type: temporal_ordered, rules: [a, a], group-by: [source.ip], timespan: 1m")
+    assert not run(tested, [hit(0, "a")])
+    assert run(tested, [hit(0, "a"), hit(1, "a")])
 
 
 def test_aliases_group_by_differently_named_fields() -> None:
