@@ -113,7 +113,7 @@ class SigmaDetector:
                 yield from self.feeds.hits(rule, prepared, view)
 
     def _prepared(self, event: Event) -> Event:
-        if not self._native or not any(isinstance(value, (dict, list)) for value in event.values()):
+        if not self._native or not any(map(_nested, event.values())):
             return event
         own = {name: value for name, value in event.items() if not isinstance(value, dict)}
         return own | native_windows(event)
@@ -123,6 +123,10 @@ class SigmaDetector:
         if counter is None:
             counter = self._counters[rule.id] = metrics.RULE_MATCHES.labels(rule.id, rule.level)
         counter.inc()
+
+
+def _nested(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value))
 
 
 def _kept(names: Sequence[str], view: View) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from detectors.sigma.rules import Correlation, Rule, digest
 TYPES = ("event_count", "value_count", "temporal", "temporal_ordered")
 """The correlation types that run."""
 
-LARGEST_THRESHOLD = 100_000
-"""Largest count a correlation may wait for."""
+LARGEST_THRESHOLD = 10_000
+"""Largest count a correlation may wait for: as many hits are remembered per group."""
 
 LONGEST_TIMESPAN = 400 * 86_400
 """Longest window in seconds."""
