@@ -70,7 +70,7 @@ def test_the_project_names_no_machine() -> None:
     import subprocess
 
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    banned = re.compile(r"/work/|/root/|index-url|files\.pythonhosted|pypi\.org/simple|\.shims/")
+    banned = re.compile(r"/work/|/root/|https://pypi|files\.pythonhosted|pypi\.org/simple|\.shims/")
     for name in files:
         path = ROOT / name
         if path.suffix in {".png", ".evtx", ".xz", ".pcap"} or name == "tests/test_docs.py" or not path.exists():

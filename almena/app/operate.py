@@ -19,10 +19,11 @@ from almena.app import configuration, opened, secret_of, sources_of
 from almena.bus import EVENTS, Record
 from almena.clock import format_time, now, parse_time
 from almena.config import Config
+from almena.console import audit
 from almena.errors import ParseError, UsageError
 from almena.event import encode
 from almena.status import status
-from almena.store import ALL, AUDIT, DEAD, Filter, Query, Store, Versioned
+from almena.store import ALL, DEAD, Filter, Query, Store, Versioned
 from almena.supervisor import Supervisor
 from almena.words import safe
 
@@ -148,9 +149,9 @@ def dead_show(config: Config, identity: str) -> int:
     """One dead letter with its original bytes, which may hold personal data: the look is audited."""
     with opened(config) as (_, store):
         document = _letter(store, identity).document
-        moment = format_time(now())
-        entry = {"@timestamp": moment, "event.action": "dead_letter_shown", "almena.audit.target": identity}
-        store.create_many(AUDIT, {f"dead-{identity}-{moment}": entry | {"user.name": _person()}})
+        facts = {"almena.audit.target": identity}
+        agency = str(document.get("organization.id", ""))
+        audit.record(store, time=now(), action="dead-letter-shown", user=_person(), agency=agency, facts=facts)
     for name in sorted(document):
         if name != "almena.dead.sealed":
             print(f"{name}: {safe(document[name], 2_000)}")

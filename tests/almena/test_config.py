@@ -37,7 +37,11 @@ class Settings:
 
 
 KINDS = Components(
-    collectors={"syslog": Syslog}, detectors={"beacon": Settings}, notify={"log": Settings}, desk=Settings, console=Settings
+    collectors={"syslog": Syslog},
+    detectors={"beacon": Settings},
+    notify={"log": Settings},
+    desk=Settings,
+    console=Settings,
 )
 
 
@@ -88,12 +92,15 @@ def test_environment_wins(tmp_path: Path) -> None:
             GOOD.replace('type = "syslog"', 'type = "syslgo"'),
             "almena.toml: collectors.edge: no type 'syslgo'; did you mean 'syslog'?; there are syslog",
         ),
-        (GOOD.replace('type = "syslog"', ""), "almena.toml: collectors.edge: the option 'type' is missing; one of syslog"),
+        (GOOD.replace('type = "syslog"', ""), "collectors.edge: the option 'type' is missing; one of syslog"),
         (
             GOOD.replace('expect = "5m"', 'expect = "soon"'),
             "almena.toml: collectors.edge.tokens.pagos.expect: 'soon' is no length of time",
         ),
-        (GOOD.replace("[collectors.edge]", "[collectors.edge]\nmax_line = 'x'"), "collectors.edge.max_line: expected `int`"),
+        (
+            GOOD.replace("[collectors.edge]", "[collectors.edge]\nmax_line = 'x'"),
+            "collectors.edge.max_line: expected `int`",
+        ),
         (GOOD.replace("[agencies.sfa]", "[agencies.sfb]"), "collectors.edge: no agency 'sfa'; did you mean 'sfb'?"),
         ("[detectors.beacn]", "no detector 'beacn'; did you mean 'beacon'?"),
         ("desk = 3", "almena.toml: desk: expected a table of options, got int"),

@@ -218,10 +218,10 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_mebibyte_takes_linear_time(name: str, shape: str) -> None:
     raw = HOSTILE[shape](MAX_BYTES)[:MAX_BYTES]
-    began = time.monotonic()
+    began = time.process_time()
     with suppress(ParseError):
         PARSERS[name](raw, CONTEXT)
-    assert time.monotonic() - began < 1.0
+    assert time.process_time() - began < 5.0  # a guard against what is quadratic, which takes minutes
 
 
 @pytest.mark.parametrize("name", NAMES)
