@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 
 import msgspec
@@ -15,6 +16,7 @@ Event: TypeAlias = dict[str, Any]
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(dict[str, Any])
+_BYTE = re.compile(r"\(byte (\d{1,9})\)", re.ASCII)
 
 
 def encode(event: Event) -> bytes:
@@ -23,11 +25,20 @@ def encode(event: Event) -> bytes:
 
 
 def decode(data: bytes) -> Event:
-    """The event back from `encode`; raises ParseError when the bytes are no JSON object."""
+    """One JSON object in UTF-8, such as `encode` gives; of equal keys the last counts. Raises ParseError."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, UnicodeDecodeError) as error:
-        raise ParseError(f"not a JSON object: {error}") from None
+    except RecursionError:
+        raise ParseError("JSON nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ParseError("JSON that is no UTF-8") from None
+    except msgspec.ValidationError as error:
+        if str(error).startswith("Expected `object`"):
+            raise ParseError("JSON, but no object", 0) from None
+        raise ParseError("JSON with a number out of range") from None
+    except msgspec.DecodeError as error:
+        place = _BYTE.search(str(error))
+        raise ParseError("malformed JSON", int(place[1]) if place else None) from None
 
 
 def event_time(event: Event) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from almena.alert import SEVERITY, Alert, build
 from almena.clock import DAY, format_time, parse_time
 from almena.event import Event, event_time
-from almena.hit import Hit
+from almena.hit import WIDEST, Hit
 from almena.words import render, safe
 
 LONGEST_FACT = 128
@@ -19,9 +19,6 @@ LONGEST_FACT = 128
 
 LONGEST_HIT = 1_800
 """Bytes of all fields of one hit together; what comes behind that is left out."""
-
-_WIDEST = 2**63
-"""Beyond it MessagePack has no integers; it also keeps NaN out."""
 
 Words = Mapping[str, Mapping[str, str]]
 """Templates by language (`es`, `en`) and key (`title`, `what_happened`, ...), see `almena.words.render`."""
@@ -37,7 +34,7 @@ def facts(event: Event, names: Sequence[str]) -> dict[str, Any]:
             value = [_cut(str(item)) for item in value[:3]]
         elif isinstance(value, str):
             value = _cut(value)
-        elif not isinstance(value, (int, float)) or not -_WIDEST <= value < _WIDEST:
+        elif not isinstance(value, (int, float)) or not -WIDEST <= value < WIDEST:  # nor NaN
             continue
         room -= len(name) + (len(str(value).encode("utf-8", "replace")) if not isinstance(value, int) else 8)
         if room < 0:

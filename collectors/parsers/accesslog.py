@@ -41,7 +41,7 @@ def convert(line: str, dataset: str, *, durations: bool) -> Event:
     """
     when = _WHEN.search(line)
     if when is None:
-        raise ParseError('no access log: there is no [22/Nov/2026:13:34:00 -0600] with a " behind it')
+        raise ParseError("no access log: no time in brackets with the quoted request behind it")
     rest = _REST.match(line, when.end())
     if rest is None:
         raise ParseError("the request, the status or the size is malformed", when.end())

@@ -15,7 +15,7 @@ import msgspec
 
 from almena.clock import SECOND, from_datetime
 from almena.errors import ParseError
-from almena.event import Event, flatten
+from almena.event import Event, decode, flatten
 
 MAX_BYTES = 1 << 20
 """Longest record a parser reads; collectors cut and flag what is longer."""
@@ -25,12 +25,10 @@ MAX_FIELDS = 4_096
 
 _BOMS_16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM_8 = b"\xef\xbb\xbf"
-_BYTE = re.compile(r"\(byte (\d{1,9})\)", re.ASCII)
 _ESCAPE = re.compile(r"(?:\\x[0-9A-Fa-f]{2})+|\\[\\\"'nrtbvf]", re.ASCII)
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "v": "\v", "f": "\f"}
 _UTF_16 = "UTF-16 text; let the sender write UTF-8"
 
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,18 +56,7 @@ def json_object(raw: bytes) -> dict[str, Any]:
         raise ParseError("empty line", 0)
     if data.count(0, 0, 64) * 4 > len(data[:64]):
         raise ParseError(_UTF_16, 0)
-    try:
-        found = _decode(data)
-    except RecursionError:
-        raise ParseError("JSON nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ParseError("JSON that is no UTF-8") from None
-    except ValueError as error:
-        place = _BYTE.search(str(error))
-        raise ParseError("malformed JSON", int(place[1]) if place else None) from None
-    if not isinstance(found, dict):
-        raise ParseError("JSON, but no object", 0)
-    return found
+    return decode(data)
 
 
 def _checked(raw: bytes) -> bytes:

@@ -11,7 +11,7 @@ from almena import metrics
 from almena.alert import ENTITY_FIELDS, Alert, alert_id, build
 from almena.clock import parse_time
 from almena.event import Event, event_time
-from almena.hit import Hit, group_key
+from almena.hit import WIDEST, Hit, group_key
 from almena.words import KEYS, fields_of, words_of
 from detectors.correlation import CorrelationOperator, Node, short
 from detectors.sigma.evaluator import Engine, PlainEngine
@@ -136,7 +136,8 @@ def _kept(names: Sequence[str], view: View) -> dict[str, Any]:
         value = view.value(name)
         if not present(value) or isinstance(value, dict):
             continue
-        value = short(value) if isinstance(value, (str, list)) else value
+        if isinstance(value, (str, list)) or (isinstance(value, int) and not -WIDEST <= value < WIDEST):
+            value = short(value)
         room -= len(name) + len(str(value))
         if room >= 0 or name in _ALWAYS:
             kept[name] = value

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from almena.alert import Alert, alert_id
 from almena.clock import parse_time
-from almena.hit import Hit, encode_hit
+from almena.hit import Hit, decode_hit, encode_hit
 from detectors.sigma.detector import SigmaDetector, operators
 from detectors.sigma.explain import MOST_NODES, explain
 from detectors.sigma.loader import load_texts
@@ -257,6 +257,14 @@ ANYTHING = st.recursive(
         ANYTHING,
     ),
 )
-def test_no_event_raises(base: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_no_event_raises_and_its_hits_travel(base: dict[str, Any], changes: dict[str, Any]) -> None:
     found = load_texts([("rules.yml", RULES)], "ecs")
-    list(SigmaDetector(found).select([base | changes]))
+    for item in SigmaDetector(found).select([base | changes]):
+        if isinstance(item, Hit):
+            assert decode_hit(encode_hit(item)) == item
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**70])
+def test_a_number_too_large_for_a_hit_travels_as_text(detector: SigmaDetector, number: int) -> None:
+    _, (hit,) = selected(detector, FAILED | {"user.name": number, "source.ip": number})
+    assert decode_hit(encode_hit(hit)).fields["user.name"] == str(number)
