@@ -46,12 +46,12 @@ def run(*, data: Path, port: int, seed: int, once: bool) -> int:
     """Run the demo until Ctrl-C, or play everything once; returns the exit code."""
     if once:
         return _once(data / "once", seed)
-    with _installation(data, port, once=False) as (config, targets, supervisor):
+    with installation(data, port, once=False) as (config, targets, supervisor):
         return _live(config, targets, supervisor, seed)
 
 
 @contextlib.contextmanager
-def _installation(data: Path, port: int, *, once: bool) -> Iterator[tuple[Config, Targets, Supervisor]]:
+def installation(data: Path, port: int, *, once: bool) -> Iterator[tuple[Config, Targets, Supervisor]]:
     """The roles, running on a configuration of their own."""
     data.mkdir(parents=True, exist_ok=True)
     ports = Ports(console=_checked(port) if port else _free(), http=_free(), udp=_free(socket.SOCK_DGRAM), tcp=_free())
@@ -129,7 +129,7 @@ def _once(data: Path, seed: int) -> int:
     """Play the past with every scene; 1 when a scene was missed or the sum does not hold."""
     shutil.rmtree(data, ignore_errors=True)
     began = time.monotonic()
-    with _installation(data, 0, once=True) as (config, targets, supervisor):
+    with installation(data, 0, once=True) as (config, targets, supervisor):
         stop = threading.Event()
         watcher = threading.Thread(target=supervisor.watch, args=(stop,))
         watcher.start()
