@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MISSING = "—"
@@ -30,16 +30,22 @@ KEYS = {
 }
 """The keys of a rule's `es:` and `en:` blocks, and what they are called in an alert."""
 
+_EXACT = 2.0**53
 _FIELD = re.compile(r"\{([@A-Za-z_][\w.@-]{0,120})\}")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def safe(value: object, longest: int = LONGEST_VALUE) -> str:
     """`value` as text for people: control and direction characters escaped, cut at `longest` characters."""
-    text = ", ".join(str(item) for item in value[:20]) if isinstance(value, list) else str(value)
+    text = ", ".join(map(_plain, value[:20])) if isinstance(value, list) else _plain(value)
     if len(text) > longest:
         text = text[: longest - 1] + "…"
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _plain(value: object) -> str:
+    """A whole number as people write it: 94, not 94.0."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value)
 
 
 def fields_of(template: str) -> list[str]:
@@ -54,11 +60,20 @@ def fields_of(template: str) -> list[str]:
 def render(template: str, event: Mapping[str, Any]) -> str:
     """The template with the event's values; a field the event lacks becomes `MISSING`. Never raises."""
 
-    def value(match: re.Match[str]) -> str:
-        found = event.get(match[1])
+    def value(name: str) -> str:
+        found = event.get(name)
         return MISSING if found in (None, "", []) else safe(found)
 
-    return _FIELD.sub(value, template)
+    return fill(template, value)
+
+
+def fill(template: str, value: Callable[[str], str]) -> str:
+    """The template with `value(field)` for each field it names.
+
+    >>> fill("{user.name} entró", str.upper)
+    'USER.NAME entró'
+    """
+    return _FIELD.sub(lambda match: value(match[1]), template)
 
 
 def words_of(rule: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, dict[str, str]]:

@@ -17,7 +17,7 @@ from typing import Any
 from almena.alert import Alert, alert_id, build, entity_of
 from almena.clock import DAY, Span, parse_time
 from almena.event import strings
-from almena.hit import Hit, group_key
+from almena.hit import IDENTITY, Hit, group_key
 from almena.state import State, Table
 from almena.words import words_of
 from detectors._windows import Memory, Signal, count, distinct, ordered
@@ -43,7 +43,8 @@ LONGEST = 200
 """Characters of a value that is compared; a longer one is told apart by a hash."""
 
 _SWEEP = "\x1e"
-_SLIM = ("@timestamp", "event.id", "event.ingested", "event.dataset", "organization.id")
+_SLIM = (*IDENTITY, "event.dataset")
+_OF_FIRST = ("@", "event.", "log.", "almena.alert.", "organization.")  # said of the first event, as its id is
 
 
 def short(value: object) -> str:
@@ -109,11 +110,16 @@ class Node:
         written = rule.threshold - 1 if rule.operator == "gt" else rule.threshold
         node: dict[str, Any] = {
             "kind": "correlation",
+            "rule": rule.id,
             "type": rule.type,
             "threshold": f"{rule.operator} {written}",
             "timespan": str(Span(rule.timespan)),
             "pass": True,
         }
+        if rule.counted:
+            node["counted"] = list(rule.counted)
+        if rule.type in ("temporal", "temporal_ordered"):
+            node["rules"] = list(rule.rules)
         if self.inner:
             node["children"] = [inner.about() for inner in self.inner]
         return node
@@ -362,6 +368,6 @@ def _common(document: Alert, first: dict[str, Any], last: dict[str, Any], group:
     """The alert without the fields of its first event that its last one contradicts."""
     for name in first:
         differs = first[name] != last.get(name, first[name])
-        if differs and name not in group and not name.startswith(("@", "event.", "almena.alert.", "organization.")):
+        if differs and name not in group and not name.startswith(_OF_FIRST):
             document.pop(name, None)
     return document

@@ -10,7 +10,8 @@ import msgspec
 from starlette.responses import Response
 
 from almena.console import triage
-from almena.console.explain import Step, explain
+from almena.console.explain import Step, asked, explain
+from almena.console.fields import plumbing
 from almena.console.groups import GROUP
 from almena.console.show import RESOLUTIONS
 from almena.console.visit import Visit, local_path
@@ -26,6 +27,12 @@ MOST_FIELDS = 200
 LONGEST_RAW = 200_000
 """Characters of the raw document that a page shows; the API gives the whole."""
 
+LAST = ("event.original", "message")
+"""Long fields, at the end of the evidence."""
+
+Fields = list[tuple[str, str, str]]
+"""Field, first event, last event."""
+
 _RELATED = {"related.ip": "IP", "related.user": "user", "related.hosts": "host", "related.hash": "hash"}
 
 
@@ -36,8 +43,10 @@ class Shown:
     item: Versioned
     words: Mapping[str, str]
     explanation: Step | None
-    evidence: list[tuple[str, str, str]]
-    """Field, first event, last event."""
+    evidence: Fields
+    """What the events say, what the rule asked about first."""
+    plumbing: Fields
+    """How the events came here."""
     related: list[tuple[str, str]]
     rule: str
     """The rule's title in the page's language."""
@@ -60,7 +69,7 @@ class Shown:
     @property
     def two(self) -> bool:
         """Whether the last event differs from the first."""
-        return any(first != last for _, first, last in self.evidence)
+        return any(first != last for _, first, last in self.evidence + self.plumbing)
 
     @property
     def status(self) -> str:
@@ -119,11 +128,13 @@ def shown(visit: Visit, item: Versioned, *, back: str) -> Shown:
     """Everything a page says about an alert."""
     alert = item.document
     siblings, total, waiting = _siblings(visit, item)
+    told, plumbing = evidence(alert)
     return Shown(
         item=item,
         words=visit.look.words(alert),
-        explanation=explain(alert.get("almena.alert.explanation"), visit.say),
-        evidence=evidence(alert),
+        explanation=explain(alert.get("almena.alert.explanation"), visit.look, _titles(visit)),
+        evidence=told,
+        plumbing=plumbing,
         related=related(alert),
         rule=_rule_title(visit, alert),
         siblings=siblings,
@@ -137,12 +148,24 @@ def shown(visit: Visit, item: Versioned, *, back: str) -> Shown:
     )
 
 
-def evidence(alert: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The fields of the first and the last event an alert rests on, side by side."""
+def evidence(alert: Mapping[str, Any]) -> tuple[Fields, Fields]:
+    """The fields of the first and the last event side by side: what they say, and how they came here.
+
+    What the rule asked about stands first; a Windows field that only repeats another one is left to the document.
+    """
     kept = _mapping(alert.get("almena.alert.evidence"))
     first, last = _mapping(kept.get("first")), _mapping(kept.get("last"))
-    names = sorted({*first, *last}, key=lambda name: (name != "@timestamp", name == "event.original", name))
-    return [(name, _cell(first, name), _cell(last, name)) for name in names[:MOST_FIELDS]]
+    wanted = asked(alert.get("almena.alert.explanation"))
+    names = sorted({*first, *last}, key=lambda name: _rank(name, wanted))[:MOST_FIELDS]
+    rows = [(name, _cell(first, name), _cell(last, name)) for name in names]
+    told = [row for row in rows if row[0] in wanted or not plumbing(row[0])]
+    known = {row[1:] for row in told if not row[0].startswith("winlog.")}
+    told = [row for row in told if row[0] in wanted or not row[0].startswith("winlog.") or row[1:] not in known]
+    return told, [row for row in rows if row[0] not in wanted and plumbing(row[0])]
+
+
+def _rank(name: str, wanted: set[str]) -> tuple[bool, bool, bool, bool, str]:
+    return (name != "@timestamp", name not in wanted, name in LAST, name.startswith("winlog."), name)
 
 
 def related(alert: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -167,6 +190,10 @@ def _cell(event: Mapping[str, Any], name: str) -> str:
 def _rule_title(visit: Visit, alert: Mapping[str, Any]) -> str:
     known = next((rule for rule in visit.console.rules() if rule.id == alert.get("rule.id")), None)
     return known.said(visit.language) if known else str(alert.get("rule.name") or "—")
+
+
+def _titles(visit: Visit) -> dict[str, str]:
+    return {rule.id: rule.said(visit.language) for rule in visit.console.rules()}
 
 
 def _siblings(visit: Visit, item: Versioned) -> tuple[list[Versioned], int, int]:

@@ -66,8 +66,8 @@ class RuleInfo:
         return self.title.get(language) or self.title.get("es") or self.title.get("en") or self.id
 
     def described(self, language: str) -> str:
-        """The description in a language, or in the other."""
-        return self.description.get(language) or next(iter(self.description.values()), "")
+        """The description in a language; a page in the other one does without."""
+        return self.description.get(language, "")
 
     def texts(self, language: str) -> Mapping[str, str]:
         """The rule's words in a language, or in the other."""

@@ -6,17 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_timedelta
+from babel.dates import format_date, format_timedelta, get_timezone_location
 from babel.numbers import format_decimal
+from babel.units import format_unit
 from markupsafe import Markup
 
-from almena.clock import parse_time, to_datetime
+from almena.clock import DAY, HOUR, MINUTE, SECOND, Span, parse_time, to_datetime
+from almena.console.fields import label
 from almena.console.i18n import LOCALES, mark, speaker
 from almena.ecs import fields
-from almena.words import safe
+from almena.errors import ConfigError
+from almena.words import fill, safe
 
 LEVEL_WORDS = {
     "critical": mark("Crítica"),
@@ -51,20 +54,12 @@ RESOLUTIONS = {
 }
 """How an alert ends."""
 
-ENTITIES = {
-    "user.name": mark("usuario"),
-    "source.ip": mark("origen"),
-    "host.name": mark("equipo"),
-    "almena.citizen.curp": mark("CURP"),
-    "almena.account.clabe": mark("CLABE"),
-    "almena.folio.id": mark("folio"),
-    "almena.api.client": mark("cliente de API"),
-    "service.name": mark("servicio"),
-    "organization.id": mark("dependencia"),
-}
-"""What the field of an entity is called."""
-
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
+_UNITS: tuple[tuple[int, str, Literal["short", "long"]], ...] = (
+    (DAY, "duration-day", "long"),
+    (HOUR, "duration-hour", "long"),
+    (MINUTE, "duration-minute", "short"),
+)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z| UTC))")
 
 LONGEST_TEXT = 4_000
 """Characters of one text on a page."""
@@ -100,7 +95,11 @@ class Look:
         """A sentence of ours whose times are written as on the rest of the page."""
         plain = str(visible(text))
         parts = _MOMENT.split(plain)
-        return Markup().join(self.time(part) if at % 2 else Markup.escape(part) for at, part in enumerate(parts))
+        return Markup().join(self._said(part) if at % 2 else Markup.escape(part) for at, part in enumerate(parts))
+
+    def _said(self, moment: str) -> Markup:
+        known = self._moment(moment.replace(" UTC", "Z"))
+        return self.time(moment.replace(" UTC", "Z")) if known else Markup.escape(moment)
 
     def ago(self, value: object) -> str:
         """How long ago, in words; stands only beside `time`."""
@@ -119,15 +118,46 @@ class Look:
     def zone_label(self) -> str:
         """The zone of the page's times, said once."""
         offset = to_datetime(self.now).astimezone(self.zone).strftime("%z")
-        return f"{self.zone.key.replace('_', ' ')} (UTC{offset[:3].replace('-', '−')}:{offset[3:5]})"
+        place = get_timezone_location(self.zone, locale=LOCALES[self.language], return_city=True)
+        return f"{place} (UTC{offset[:3].replace('-', '−')}:{offset[3:5]})"
+
+    def length(self, span: object) -> str:
+        """A length of time as `Span` writes it, in words: `30d` is 30 días; what is none stays as it is."""
+        try:
+            left = int(Span.parse(span))
+        except (ConfigError, ValueError, OverflowError):
+            return values(span, 60)
+        parts: list[str] = []
+        for size, unit, form in _UNITS:
+            count, left = divmod(left, size)
+            if count:
+                parts.append(self._unit(count, unit, form))
+        if left or not parts:
+            parts.append(self._unit(left / SECOND, "duration-second", "short"))
+        return " ".join(parts)
+
+    def _unit(self, count: float, unit: str, form: Literal["short", "long"]) -> str:
+        return format_unit(count, unit, length=form, locale=LOCALES[self.language])
+
+    def field(self, name: str) -> str:
+        """What a field is called, or its own name."""
+        return label(name, speaker(self.language)) or values(name)
+
+    def heading(self, name: str) -> str:
+        """What a field is called at the head of a row, or nothing when it has no word."""
+        word = label(name, speaker(self.language))
+        return word[:1].upper() + word[1:]
+
+    def template(self, text: str) -> str:
+        """A rule's words with the names of its fields in place of values."""
+        return fill(text, lambda name: f"‹{self.field(name)}›")
 
     def entity(self, value: str) -> tuple[str, str]:
         """What an alert is about: the kind in words and the value."""
         field, _, name = value.partition("=")
         if not name:
             return "", safe(value) or "—"
-        known = ENTITIES.get(field)
-        return (speaker(self.language)(known) if known else safe(field)), safe(name)
+        return self.field(field), safe(name)
 
     def title(self, alert: Mapping[str, Any]) -> str:
         """The alert's title in the page's language, or its rule's name."""
@@ -160,6 +190,4 @@ def visible(value: object) -> object:
 
 def values(value: object, longest: int = 300) -> str:
     """One field's value on one line."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     return safe(value, longest)

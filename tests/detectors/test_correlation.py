@@ -137,6 +137,7 @@ def test_the_alert_says_who_how_many_and_why() -> None:
         "condition": "event_count gte 3 / 1m",
         "root": {
             "kind": "correlation",
+            "rule": first["rule.id"],
             "type": "event_count",
             "group": {"source.ip": "1.1.1.1"},
             "value": 3,
@@ -350,9 +351,15 @@ def test_failed_logins_followed_by_a_successful_one() -> None:
     assert alert["event.reason"] == "1.1.1.1: 11 de ana"
     root = alert["almena.alert.explanation"]["root"]
     assert root["type"] == "temporal_ordered"
-    assert root["children"] == [
-        {"kind": "correlation", "type": "event_count", "threshold": "gte 10", "timespan": "1m", "pass": True}
-    ]
+    (inner,) = root["children"]
+    assert inner == {
+        "kind": "correlation",
+        "rule": root["rules"][0],
+        "type": "event_count",
+        "threshold": "gte 10",
+        "timespan": "1m",
+        "pass": True,
+    }
 
 
 def test_a_long_attack_still_counts_when_it_succeeds_at_its_end() -> None:

@@ -29,7 +29,7 @@ def test_the_page_says_what_happened_why_and_what_to_do(
         "Aísle portal-03",
         "Cuándo es falso positivo",
         "Por qué se disparó",
-        "termina en «/nginx» o «/apache2»",
+        "programa padre</span> termina en «/nginx» o «/apache2»",
         "Secretaría de Finanzas y Administración",
         "hace 3 minutos",
         "process.command_line",
@@ -86,5 +86,24 @@ plain = st.none() | st.integers() | st.text(max_size=5)
 
 @given(st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner)))
 def test_any_evidence_is_shown_or_left_out(kept: Any) -> None:
-    for row in evidence({"almena.alert.evidence": kept}) + evidence({"almena.alert.evidence": {"first": kept}}):
-        assert all(isinstance(cell, str) for cell in row)
+    for alert in ({"almena.alert.evidence": kept}, {"almena.alert.evidence": {"first": kept}}):
+        told, plumbing = evidence(alert)
+        assert all(isinstance(cell, str) for row in told + plumbing for cell in row)
+
+
+def test_what_the_rule_asked_about_stands_first() -> None:
+    event = {
+        "@timestamp": "2026-11-22T20:07:32.123456Z",
+        "event.dataset": "windows.security",
+        "event.id": "w:0:1",
+        "group.name": "Administrators",
+        "user.name": "jtorres",
+        "winlog.event_data.SubjectUserName": "jtorres",
+        "winlog.event_data.TargetSid": "S-1-5-32-544",
+        "winlog.record_id": "7",
+    }
+    root = {"kind": "field", "field": "winlog.event_data.TargetSid"}
+    alert = {"almena.alert.evidence": {"first": event}, "almena.alert.explanation": {"root": root}}
+    told, plumbing = evidence(alert)
+    assert [name for name, _, _ in told] == ["@timestamp", "winlog.event_data.TargetSid", "group.name", "user.name"]
+    assert [name for name, _, _ in plumbing] == ["event.dataset", "event.id", "winlog.record_id"]

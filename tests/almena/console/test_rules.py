@@ -43,7 +43,7 @@ def test_one_rule_says_what_it_says_to_people(sign_in: Callable[..., TestClient]
     ana = sign_in()
     page = ana.get(f"/reglas/{seed.WEB_SHELL['id']}").text
     assert "<h1>Un servidor web abre una consola</h1>" in page
-    assert "{process.parent.executable} abrió {process.executable}" in page
+    assert "‹programa padre› abrió ‹programa› en ‹equipo›." in page
     assert "condition: selection" in page
     assert page.count('<td><a href="/alertas/') == 4
     assert "<h1>A web server opens a shell</h1>" in ana.get(f"/reglas/{seed.WEB_SHELL['id']}?lang=en").text

@@ -32,8 +32,19 @@ def test_how_long_ago_is_said_beside() -> None:
 
 
 def test_the_zone_is_said_with_its_offset() -> None:
-    assert SPANISH.zone_label() == "America/Mexico City (UTC−06:00)"
-    assert Look("es", ZoneInfo("Asia/Kolkata"), NOW).zone_label() == "Asia/Kolkata (UTC+05:30)"
+    assert SPANISH.zone_label() == "Ciudad de México (UTC−06:00)"
+    assert ENGLISH.zone_label() == "Mexico City (UTC−06:00)"
+    assert Look("es", ZoneInfo("Asia/Kolkata"), NOW).zone_label() == "Kolkata (UTC+05:30)"
+    assert Look("es", ZoneInfo("UTC"), NOW).zone_label() == "UTC (UTC+00:00)"
+
+
+def test_lengths_of_time_are_words() -> None:
+    assert [SPANISH.length(span) for span in ("10m", "1h", "24h", "30d", "1h30m", "90s", "500ms")] == [
+        "10 min", "1 hora", "1 día", "30 días", "1 hora 30 min", "1 min 30 s", "0.5 s"
+    ]  # fmt: skip
+    assert ENGLISH.length("2d") == "2 days"
+    assert SPANISH.length("pronto") == "pronto"
+    assert SPANISH.length(None) == "None"
 
 
 def test_numbers_have_separators() -> None:
@@ -44,6 +55,7 @@ def test_numbers_have_separators() -> None:
 def test_an_entity_is_its_kind_and_its_value() -> None:
     assert SPANISH.entity("source.ip=10.0.0.1") == ("origen", "10.0.0.1")
     assert ENGLISH.entity("source.ip=10.0.0.1") == ("source", "10.0.0.1")
+    assert SPANISH.entity("almena.post.call=DOC-1") == ("convocatoria", "DOC-1")
     assert SPANISH.entity("x.y=a=b") == ("x.y", "a=b")
     assert SPANISH.entity("") == ("", "—")
 
@@ -67,6 +79,13 @@ def test_times_in_a_sentence_are_the_rooms_and_the_rest_is_text() -> None:
     said = SPANISH.sentence("La fuente <b> calla desde 2026-11-22T18:00:00.000001Z: revise.")
     assert "La fuente &lt;b&gt; calla desde <time" in said
     assert ">12:00:00</time>: revise." in said
+    assert ">12:00:00</time>." in SPANISH.sentence("Calla desde 2026-11-22 18:00:00 UTC.")
+    assert SPANISH.sentence("2026-99-99T00:00:00Z") == "2026-99-99T00:00:00Z"
+
+
+def test_a_template_names_its_fields() -> None:
+    assert SPANISH.template("{user.name} entró a {x.y}") == "‹usuario› entró a ‹x.y›"
+    assert (SPANISH.heading("user.name"), SPANISH.heading("x.y")) == ("Usuario", "")
 
 
 def test_whole_numbers_have_no_decimals() -> None:
