@@ -29,6 +29,9 @@ class Hit(msgspec.Struct, array_like=True, frozen=True):
     """Where the event lies on the bus, (partition, offset); (-1, -1) when it is on none."""
 
 
+IDENTITY = ("@timestamp", "event.id", "event.ingested", "organization.id", "log.file.path", "log.offset")
+"""The event's fields that every hit keeps, where the event has them: which it is, whose, and where it stands."""
+
 WIDEST = 2**63
 """Whole numbers from here on, which JSON has and MessagePack has not, travel in a hit as text, or not at all."""
 

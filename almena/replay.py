@@ -8,8 +8,9 @@ import lzma
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import msgspec
 
@@ -26,28 +27,38 @@ from almena.state import State
 log = logging.getLogger("almena.replay")
 
 LONGEST_LINE = 1 << 20
-"""Bytes of one line; a longer one is a dead letter."""
+"""Bytes of one record; a longer one is a dead letter."""
 
 BATCH = 500
 """Events that detectors see at once."""
 
+_OPEN: Mapping[str, Callable[..., object]] = {".gz": gzip.open, ".xz": lzma.open}
+
+PACKED = tuple(_OPEN)
+"""How the names of files end that are decompressed as they are read."""
+
 _TIMES = ("@timestamp", "TimeCreated", "UtcTime", "EventTime", "eventTime", "timestamp", "time")
 
 
-class Reader(Protocol):
-    """Turns one record into an event."""
+WARNINGS = 100
+"""Records that could not be read and are told one by one; the others are counted only."""
 
-    def __call__(self, raw: bytes, path: str) -> Event:
-        """Raises ParseError."""
+Reader = Callable[[bytes], Event]
+"""Turns one record into an event; raises ParseError."""
 
 
-@dataclass
-class Place:
+class Place(NamedTuple):
     """Where a record stands in its file."""
 
     path: str
     line: int
+    """Its number from 1: of the line, or of the element, packet or event record."""
     offset: int
+    """The byte it begins at, 0 where the format has none."""
+
+
+Item = tuple[Place, bytes | ParseError]
+"""A record, or why there is none in its place."""
 
 
 @dataclass
@@ -77,20 +88,16 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         yield number, start, line.rstrip(b"\r\n")
 
 
-def open_file(path: Path) -> BinaryIO:
-    """The file for reading, decompressed when its name ends in `.gz` or `.xz`; raises UsageError."""
+def open_file(path: Path) -> BufferedReader:
+    """The file for reading, decompressed when its name ends in one of `PACKED`; raises UsageError."""
     try:
-        if path.suffix == ".gz":
-            return cast(BinaryIO, gzip.open(path, "rb"))
-        if path.suffix == ".xz":
-            return cast(BinaryIO, lzma.open(path, "rb"))
-        return path.open("rb")
+        return cast(BufferedReader, _OPEN.get(path.suffix, Path.open)(path, "rb"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:
-    """The files that are named, and those in the folders that are named, sorted."""
+    """The files that are named, and those in the folders that are named, sorted; each once. Raises UsageError."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -99,10 +106,10 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
             found.append(path)
         else:
             raise UsageError(f"{path}: no such file or folder")
-    return found
+    return list(dict.fromkeys(found))
 
 
-def native(raw: bytes, path: str) -> Event:
+def native(raw: bytes) -> Event:
     """A JSON record as it is, without parsing or mapping; only what an alert needs is added."""
     event = decode(raw)
     moment = next((event[name] for name in _TIMES if isinstance(event.get(name), str)), None)
@@ -119,9 +126,7 @@ def _moment(text: str | None) -> int:
     return parse_time(text)
 
 
-def batches(
-    items: Iterable[tuple[Place, bytes | Event | ParseError]], read: Reader, totals: Totals
-) -> Iterator[list[tuple[Place, Event]]]:
+def batches(items: Iterable[Item], read: Reader, totals: Totals) -> Iterator[list[tuple[Place, Event]]]:
     """Events in batches, with their places; what cannot be read is counted by reason."""
     batch: list[tuple[Place, Event]] = []
     for place, item in items:
@@ -129,27 +134,35 @@ def batches(
         try:
             if isinstance(item, ParseError):
                 raise item
-            if isinstance(item, bytes):
-                if len(item) > LONGEST_LINE:
-                    raise ParseError(f"a line longer than {LONGEST_LINE} bytes")
-                if not item.strip():
-                    totals.records -= 1
-                    continue
-                item = read(item, place.path)
+            if len(item) > LONGEST_LINE:
+                raise ParseError(f"longer than {LONGEST_LINE} bytes")
+            if not item.strip():
+                totals.records -= 1
+                continue
+            event = read(item)
         except ParseError as error:
-            totals.dead[error.reason] += 1
-            log.warning("%s:%d: %s", place.path, place.line, error)
+            _refuse(place, error, totals)
             continue
-        item.setdefault("event.id", f"{place.path}:{place.line}")
-        item.setdefault("event.ingested", item["@timestamp"])
-        item["log.file.path"] = place.path
-        item["log.offset"] = place.offset
-        batch.append((place, item))
+        # Identity and append time are given here and never taken from a record: two of them may claim the same.
+        event["event.id"] = f"{place.path}:{place.line}"
+        event["event.ingested"] = event["@timestamp"]
+        event["log.file.path"] = place.path
+        event["log.offset"] = place.offset
+        batch.append((place, event))
         if len(batch) == BATCH:
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+def _refuse(place: Place, error: ParseError, totals: Totals) -> None:
+    totals.dead[error.reason] += 1
+    told = totals.dead.total()
+    if told <= WARNINGS:
+        log.warning("%s:%d: %s", place.path, place.line, error)
+    if told == WARNINGS:
+        log.warning("what else cannot be read is counted only")
 
 
 def alerts(
@@ -210,7 +223,7 @@ def summary(totals: Totals, began: float, ended: float, what: str = "alerts") ->
     seconds = max(ended - began, 1e-9)
     rate = totals.records / seconds
     text = f"{totals.records:,} records in {seconds:.1f} s ({rate:,.0f}/s), {totals.alerts:,} {what}"
-    if dead := sum(totals.dead.values()):
+    if dead := totals.dead.total():
         reasons = "; ".join(f"{count} × {reason}" for reason, count in totals.dead.most_common(5))
         text += f", {dead:,} dead letters: {reasons}"
     return text

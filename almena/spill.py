@@ -29,11 +29,11 @@ class Spill:
         self._db.executemany("INSERT INTO hits VALUES (?, ?, ?, ?)", rows)
 
     def sort(self) -> None:
-        """Make the order; call it once, when all hits are in."""
+        """Make the order; once, when all hits are in."""
         self._db.execute("CREATE INDEX by_order ON hits (detector, time, id)")
 
     def chunks(self, detector: str) -> Iterator[list[Hit]]:
-        """The detector's hits in order, cut only between two different times where that is possible."""
+        """The detector's hits in order, cut anywhere: the hits of one moment may lie on both sides."""
         cursor = self._db.execute("SELECT hit FROM hits WHERE detector = ? ORDER BY time, id", (detector,))
         while rows := cursor.fetchmany(CHUNK):
             yield [decode_hit(row[0]) for row in rows]

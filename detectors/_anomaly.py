@@ -17,6 +17,9 @@ from almena.words import render, safe
 LONGEST_FACT = 128
 """Bytes of one field that a hit carries; a longer value is cut."""
 
+LONGEST_PATH = 512
+"""Bytes of the path of the file that an event was read from."""
+
 LONGEST_HIT = 1_800
 """Bytes of all fields of one hit together; what comes behind that is left out."""
 
@@ -31,9 +34,9 @@ def facts(event: Event, names: Sequence[str]) -> dict[str, Any]:
     for name in names:
         value = event.get(name)
         if isinstance(value, list):
-            value = [_cut(str(item)) for item in value[:3]]
+            value = [_cut(str(item), LONGEST_FACT) for item in value[:3]]
         elif isinstance(value, str):
-            value = _cut(value)
+            value = _cut(value, LONGEST_PATH if name == "log.file.path" else LONGEST_FACT)
         elif not isinstance(value, (int, float)) or not -WIDEST <= value < WIDEST:  # nor NaN
             continue
         room -= len(name) + (len(str(value).encode("utf-8", "replace")) if not isinstance(value, int) else 8)
@@ -43,10 +46,10 @@ def facts(event: Event, names: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _cut(text: str) -> str:
-    if len(text) * 4 <= LONGEST_FACT:
+def _cut(text: str, longest: int) -> str:
+    if len(text) * 4 <= longest:
         return text
-    return text.encode("utf-8", "replace")[:LONGEST_FACT].decode("utf-8", "ignore")
+    return text.encode("utf-8", "replace")[:longest].decode("utf-8", "ignore")
 
 
 def time_of(event: Event) -> int | None:

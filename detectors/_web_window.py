@@ -8,15 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from almena.event import Event, strings
-from almena.hit import Hit, group_key
+from almena.hit import IDENTITY, Hit, group_key
 from almena.words import safe
 from detectors._anomaly import appended, facts, network_of, number
 
 FIELDS = (
-    "@timestamp",
-    "event.id",
-    "event.ingested",
-    "organization.id",
+    *IDENTITY,
     "source.ip",
     "service.name",
     "almena.source.name",

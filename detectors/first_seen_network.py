@@ -9,7 +9,7 @@ from typing import Any
 from almena.alert import Alert, alert_id
 from almena.clock import DAY, Span
 from almena.event import Event, strings
-from almena.hit import Hit
+from almena.hit import IDENTITY, Hit
 from almena.state import State, Table
 from almena.words import safe
 from detectors._anomaly import (
@@ -53,10 +53,7 @@ WORDS: Words = {
 }
 
 FIELDS = (
-    "@timestamp",
-    "event.id",
-    "event.ingested",
-    "organization.id",
+    *IDENTITY,
     "user.name",
     "user.id",
     "user.domain",

@@ -91,7 +91,7 @@ def _batches(files: list[Path], format_: str, mask: Callable[[Event], Event], to
             kind, items, read_one = read(path, format_)
             progress.update(task, description=f"{path.name} ({kind})")
             size = path.stat().st_size
-            packed = path.suffix in (".gz", ".xz")
+            packed = path.suffix in replaying.PACKED
             for batch in replaying.batches(items, _masked(read_one, mask), totals):
                 yield batch
                 if not packed:
@@ -101,7 +101,7 @@ def _batches(files: list[Path], format_: str, mask: Callable[[Event], Event], to
 
 
 def _masked(read: replaying.Reader, mask: Callable[[Event], Event]) -> replaying.Reader:
-    return lambda raw, path: mask(read(raw, path))
+    return lambda raw: mask(read(raw))
 
 
 def parse(file: Path, parser: str, zone: str) -> int:

@@ -11,7 +11,7 @@ from almena import metrics
 from almena.alert import ENTITY_FIELDS, Alert, alert_id, build
 from almena.clock import parse_time
 from almena.event import Event, event_time
-from almena.hit import WIDEST, Hit, group_key
+from almena.hit import IDENTITY, WIDEST, Hit, group_key
 from almena.words import KEYS, fields_of, words_of
 from detectors.correlation import CorrelationOperator, Node, short
 from detectors.sigma.evaluator import Engine, PlainEngine
@@ -23,7 +23,6 @@ from detectors.sigma.values import MISFIT, View, present
 HIT_BYTES = 1_600
 """Text that the fields of one hit may hold; the least important ones are left out beyond it."""
 
-_ALWAYS = ("@timestamp", "event.id", "event.ingested", "organization.id")
 _OFTEN = (
     *ENTITY_FIELDS,
     "organization.name",
@@ -139,7 +138,7 @@ def _kept(names: Sequence[str], view: View) -> dict[str, Any]:
         if isinstance(value, (str, list)) or (isinstance(value, int) and not -WIDEST <= value < WIDEST):
             value = short(value)
         room -= len(name) + len(str(value))
-        if room >= 0 or name in _ALWAYS:
+        if room >= 0 or name in IDENTITY:
             kept[name] = value
     return kept
 
@@ -188,5 +187,5 @@ def _feeds(operator: CorrelationOperator) -> Iterator[tuple[str, _Feed]]:
     for leaf in root.leaves():
         group = tuple(root.field(name, leaf) for name in root.rule.group_by)
         named = [node.field(name, leaf) for node in root.nodes() for name in node.rule.names if leaf in node.leaves()]
-        keep = tuple(dict.fromkeys([*_ALWAYS, *group, *named, *said, *_OFTEN]))
+        keep = tuple(dict.fromkeys([*IDENTITY, *group, *named, *said, *_OFTEN]))
         yield leaf, _Feed(operator.name, group, keep)

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from captures import ACK, FIN, PUSH, START, SYN, dns, ethernet, pcap, tcp, udp, write
 from corpora import corpus
 
 ROOT = Path(__file__).parents[3]
@@ -66,7 +67,10 @@ def test_a_window_alerts_whatever_the_order_of_lines_and_files(auth_log: Path, t
     assert essence(mixed) == essence(straight)
     for alert in straight:
         assert alert["rule.id"]
-        assert alert["event.id"]
+        assert alert["event.id"].startswith(f"{auth_log}:")
+        assert alert["log.file.path"] == str(auth_log)
+        first = auth_log.read_bytes()[alert["log.offset"] :].partition(b"\n")[0].decode()
+        assert alert["source.ip"] in first
         assert all("." in name or name in ("@timestamp", "message", "tags") for name in alert), "flat ECS keys"
 
 
@@ -82,6 +86,42 @@ def test_a_single_event_says_its_file_and_offset(tmp_path: Path) -> None:
     verdicts = almena("replay", "--verdicts", path, cwd=tmp_path).stdout
     assert f"2\t{found['rule.id']}" in verdicts.splitlines()
     assert verdicts.splitlines() == sorted(verdicts.splitlines(), key=lambda row: (int(row.split("\t")[0]), row))
+
+
+def test_a_capture_alerts(tmp_path: Path) -> None:
+    outside, inside, resolver = "203.0.113.10", "10.20.4.7", "10.1.0.1"
+    packets = [
+        tcp(outside, 40_001, inside, 3389, SYN),
+        tcp(inside, 3389, outside, 40_001, SYN | ACK),
+        tcp(outside, 40_001, inside, 3389, ACK | PUSH, b"mstshash=ana"),
+        tcp(inside, 3389, outside, 40_001, ACK | PUSH, b"welcome" * 9),
+        tcp(outside, 40_001, inside, 3389, FIN | ACK),
+        udp(inside, 40_002, resolver, 53, dns("tunel.ngrok.io")),
+        tcp(inside, 40_003, "192.0.2.80", 80, SYN),
+        tcp(inside, 40_003, "192.0.2.80", 80, ACK | PUSH, b"GET /?curp=BOXW310820HNERXN09 HTTP/1.1\r\n\r\n"),
+    ]
+    timed = [(START + 100_000 * number, ethernet(packet)) for number, packet in enumerate(packets)]
+    path = write(tmp_path / "border.pcap", pcap(timed))
+    done = almena("replay", path, cwd=tmp_path)
+    found = {alert["message"]: alert for alert in alerts_of(done)}
+    assert set(found) == {"Management port reached from the internet", "Name of a tunnel service looked up"}
+    reached = found["Management port reached from the internet"]
+    assert reached["almena.alert.words"]["es"]["what_happened"] == f"{outside} intercambió datos con {inside}:3389."
+    assert reached["log.file.path"] == str(path)
+    assert "dead letters" not in done.stderr
+    parsed = almena("parse", path, cwd=tmp_path).stdout
+    assert '"url.query":"curp=curp-' in parsed
+    assert "BOXW310820HNERXN09" not in parsed
+
+
+def test_a_file_that_is_one_array_replays(tmp_path: Path) -> None:
+    record = {"@timestamp": "2026-11-22T10:00:00Z", "event": {"dataset": "network.dns"}, "event.category": ["network"]}
+    records = [record | {"dns.question.name": name} for name in ("portal.example", "tunel.ngrok.io")]
+    path = write(tmp_path / "export.json", msgspec.json.format(msgspec.json.encode(records)))
+    (found,) = alerts_of(almena("replay", path, cwd=tmp_path))
+    assert found["dns.question.name"] == "tunel.ngrok.io"
+    assert path.read_bytes()[found["log.offset"] :].startswith(b"{")
+    assert found["event.id"] == f"{path}:2"
 
 
 def test_native_records_and_rules_of_others(tmp_path: Path) -> None:
