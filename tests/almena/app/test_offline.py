@@ -178,6 +178,8 @@ def test_real_attacks_replay_without_a_dead_letter(tmp_path: Path) -> None:
         (["rules", "test", "nowhere"], "nowhere: no such folder"),
         (["up"], "there is no almena.toml in this folder"),
         (["status", "--config", "none.toml"], "none.toml: no such file"),
+        (["status"], "there is no installation; `--config FILE` names one"),
+        (["dead", "list"], "there is no installation"),
     ],
 )
 def test_wrong_arguments_say_what_instead(tmp_path: Path, arguments: list[str], message: str) -> None:
