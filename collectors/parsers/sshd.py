@@ -28,7 +28,6 @@ _CLOSED = re.compile(
 )
 _WHO = re.compile(r"(?:(authenticating|invalid) )?user ", re.ASCII)
 _REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ?", re.ASCII)
-_LOGIN = {"event.category": ["authentication"], "event.type": ["start"], "event.action": "ssh_login"}
 
 
 def parse(raw: bytes, context: Context) -> Event:
@@ -70,6 +69,16 @@ def _from(rest: str, event: Event) -> str | None:
     return user
 
 
+def _attempt(action: str, outcome: str) -> Event:
+    """What all attempts to sign in have in common; new lists each time, since events are changed by whoever has one."""
+    return {
+        "event.category": ["authentication"],
+        "event.type": ["start"],
+        "event.action": action,
+        "event.outcome": outcome,
+    }
+
+
 def _user(event: Event, name: str) -> None:
     if name:
         event["user.name"] = name
@@ -94,7 +103,7 @@ def _login(message: str, event: Event) -> bool:
         user = name
     invalid = user.startswith("invalid user ")
     outcome = {"Accepted": "success", "Failed": "failure"}.get(match[1], "unknown")
-    event |= _LOGIN | {"event.outcome": outcome}
+    event |= _attempt("ssh_login", outcome)
     event["system.auth.ssh.method"] = match[2]
     if invalid:
         event["event.reason"] = "invalid user"
@@ -108,7 +117,7 @@ def _invalid(message: str, event: Event) -> bool:
     user = _from(message[12:], event)
     if user is None:
         return False
-    event |= _LOGIN | {"event.action": "ssh_invalid_user", "event.outcome": "failure", "event.reason": "invalid user"}
+    event |= _attempt("ssh_invalid_user", "failure") | {"event.reason": "invalid user"}
     _user(event, user.strip(" "))
     return True
 
@@ -125,7 +134,7 @@ def _refused(message: str, event: Event) -> bool:
     if match is None:
         return False
     put_source(event, match[1], match[2])
-    event |= _LOGIN | {"event.action": "ssh_refused", "event.outcome": "failure", "event.reason": reason}
+    event |= _attempt("ssh_refused", "failure") | {"event.reason": reason}
     _user(event, user)
     return True
 
@@ -138,7 +147,7 @@ def _too_many(message: str, event: Event) -> bool:
     if user is None:
         return False
     # Not `ssh_login`: each attempt was logged before, and counting this one too would count it twice.
-    event |= _LOGIN | {"event.action": "ssh_too_many_attempts", "event.outcome": "failure"}
+    event |= _attempt("ssh_too_many_attempts", "failure")
     _user(event, user.removeprefix("invalid user "))
     return True
 
