@@ -39,7 +39,7 @@ class Config:
     """Where alerts, users and counts are kept: `memory:` or `sqlite:PATH`."""
     data: str = "data"
     """Folder of the secret key, checkpoints, metrics and logs."""
-    language: str = "es"
+    language: typing.Literal["es", "en"] = "es"
     """Language of messages on the terminal: `es` or `en`."""
     partitions: int = 4
     """Partitions of new topics: the most workers that can share the work of one role."""
@@ -83,7 +83,9 @@ def load(path: Path | None, components: Components, environ: Mapping[str, str] |
     tree: dict[str, Any] = {}
     if path is not None:
         tree = _read(path)
-    _overlay(tree, environ, {name.name for name in dataclasses.fields(Config)})
+    overlaid = _overlay(tree, environ, {name.name for name in dataclasses.fields(Config)})
+    if overlaid:
+        where = " with ".join([where, ", ".join(overlaid)] if path is not None else [", ".join(overlaid)])
     return parse(tree, components, where, str(path or ""))
 
 
@@ -140,6 +142,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if origin is list and isinstance(value, list) and dataclasses.is_dataclass(arguments[0]):
         return [_convert(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if origin is typing.Literal and value not in arguments:
+        raise ConfigError(f"{where}: {value!r} is not known; write {' or '.join(map(repr, arguments))}")
     try:
         return msgspec.convert(value, kind, dec_hook=_hook)
     except msgspec.ValidationError as error:
@@ -218,8 +222,12 @@ RESERVED = frozenset({"ALMENA_SECRET", "ALMENA_SUPERVISED", "ALMENA_RESTARTED", 
 """Variables that are no options of the configuration."""
 
 
-def _overlay(tree: dict[str, Any], environ: Mapping[str, str], known: set[str]) -> None:
-    """Put `ALMENA_BUS=…` and `ALMENA_CONSOLE__LISTEN=…` over the tree; values are TOML, or else text."""
+def _overlay(tree: dict[str, Any], environ: Mapping[str, str], known: set[str]) -> list[str]:
+    """Put `ALMENA_BUS=…` and `ALMENA_CONSOLE__LISTEN=…` over the tree, and return the variables that were.
+
+    Values are TOML, or else text.
+    """
+    overlaid = []
     for variable, text in environ.items():
         if not variable.startswith("ALMENA_") or variable in RESERVED:
             continue
@@ -232,10 +240,12 @@ def _overlay(tree: dict[str, Any], environ: Mapping[str, str], known: set[str]) 
             target = target.setdefault(parent, {})
             if not isinstance(target, dict):
                 raise ConfigError(f"environment: {variable}: {parent!r} is no table")
+        overlaid.append(variable)
         try:
             target[last] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             target[last] = text
+    return sorted(overlaid)
 
 
 def _check_agencies(config: Config, where: str) -> None:

@@ -20,8 +20,8 @@ from typing import Any
 
 from almena.app import bus_of, configuration
 from almena.app.operate import ROLES, only_one
-from almena.app.roles import password_file
-from almena.app.terminal import Live, Report
+from almena.app.terminal import Live, Report, waiting_password
+from almena.app.texts import Texts
 from almena.bus import Bus
 from almena.config import Config
 from almena.demo.play import Targets, live, once
@@ -113,15 +113,18 @@ def _live(config: Config, targets: Targets, supervisor: Supervisor, seed: int) -
 
     feeder = threading.Thread(target=feed, name="simulation")
     feeder.start()
-    screen = Live(config, password=_password(config), supervisor=supervisor)
-    with closing(open_store(config.store)) as store, closing(bus_of(config)) as bus, screen:
+    with (
+        closing(open_store(config.store)) as store,
+        closing(bus_of(config)) as bus,
+        Live(config, password=waiting_password(config, store), supervisor=supervisor) as screen,
+    ):
         while not stop.wait(0.1):
             supervisor.tend()
             screen.update(lambda: status(store, bus, language=config.language), store)
     feeder.join()
     if failed:
         raise AlmenaError(f"the simulation ended: {failed[0]!r}; see {config.data}/logs")
-    print("Todo se detuvo en orden." if config.language == "es" else "Everything stopped in good order.")
+    print(Texts(config.language)("stopped"))
     return 0
 
 
@@ -141,7 +144,7 @@ def _once(data: Path, seed: int) -> int:
             stop.set()
             watcher.join()
     report = Report(sent=sent, status=found, alerts=alerts, seconds=(played - began, time.monotonic() - began))
-    report.show()
+    report.show(config.language)
     return 0 if report.ok else 1
 
 
@@ -207,9 +210,3 @@ def _free(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
     with closing(socket.socket(type=kind)) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _password(config: Config) -> str | None:
-    """The one-time password, while it waits for the first sign-in."""
-    file = password_file(config)
-    return file.read_text("utf-8").split()[1] if file.exists() else None

@@ -11,13 +11,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from almena import backup as backups
 from almena.app import configuration, opened, secret_of, sources_of
+from almena.app.texts import Texts
 from almena.bus import EVENTS, Record
-from almena.clock import format_time, now, parse_time
+from almena.clock import format_time, now, parse_time, to_datetime
 from almena.config import Config
 from almena.console import audit
 from almena.errors import ParseError, UsageError
@@ -79,30 +81,36 @@ def show_status(config: Config, *, json: bool) -> int:
     if json:
         print(msgspec.json.encode(found).decode())
     else:
-        _print_status(found)
+        _print_status(found, Texts(config.language), config.console.time_zone())
     return 0 if found["ok"] else 1
 
 
-def _print_status(found: dict[str, Any]) -> None:
+def _print_status(found: dict[str, Any], say: Texts, zone: ZoneInfo) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False)
     console.width = max(console.width, _WIDTH)
-    table = Table("fuente", "dependencia", "última vez", box=None, header_style="dim")
-    for title in ("eventos", "tardíos", "mal formados", "perdidos"):
-        table.add_column(title, justify="right")
+    offset = to_datetime(now()).astimezone(zone).strftime("%z")
+    last_seen = f"{say('last_seen')} (UTC{offset[:3]}:{offset[3:]})"
+    table = Table(say("source"), say("agency"), last_seen, box=None, header_style="dim")
+    for title in ("events_column", "late_column", "dead_column", "drops_column"):
+        table.add_column(say(title), justify="right")
     for source in found["sources"]:
         counts = (f"{source[name]:,}" for name in ("events", "late", "dead_letters", "drops"))
-        table.add_row(safe(source["name"]), safe(source["agency"]), (source["last_seen"] or "—")[:19], *counts)
-    console.print(table)
-    rules = found["rules"]
-    lag = ", ".join(f"{topic} {count:,}" for topic, count in found["lag"].items())
-    console.print(f"\neventos {found['events']:,} · alertas {found['alerts']:,} · reglas {rules['loaded']}")
-    console.print(f"por leer: {lag}")
+        table.add_row(safe(source["name"]), safe(source["agency"]), _local(source["last_seen"], zone), *counts)
+    console.print(table if found["sources"] else say("no_sources"))
+    totals = {"events": found["events"], "alerts": found["alerts"], "rules": found["rules"]["loaded"]}
+    console.print("\n" + " · ".join(say(name, count=f"{count:,}") for name, count in totals.items()))
+    console.print(say("lag", lag=", ".join(f"{topic} {count:,}" for topic, count in found["lag"].items())))
     for problem in found["problems"]:
-        console.print(f"✗ {problem}")
-    console.print("✓ todo bien" if found["ok"] else "")
+        console.print(f"✗ {problem}", markup=False, soft_wrap=True)
+    if found["ok"]:
+        console.print(f"✓ {say('good')}")
+
+
+def _local(moment: str | None, zone: ZoneInfo) -> str:
+    return to_datetime(parse_time(moment)).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if moment else "—"
 
 
 def _letters(store: Store, *, every: bool, source: str = "") -> Iterator[Versioned]:

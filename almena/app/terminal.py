@@ -10,30 +10,44 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
 from almena.alert import LEVELS
+from almena.app.roles import password_file
+from almena.app.texts import Texts
+from almena.clock import now, parse_time, to_datetime
 from almena.config import Config
+from almena.console.i18n import speaker
+from almena.console.show import LEVEL_WORDS, SHAPES, Look
+from almena.console.users import find_user
 from almena.demo.play import Sent
 from almena.store import ALERTS, ALL, Query, Store
 from almena.supervisor import Supervisor
 from almena.words import safe
 
-SIGNS = {
-    "critical": ("◆", "Crítica", "bold red"),
-    "high": ("▲", "Alta", "yellow"),
-    "medium": ("●", "Media", "cyan"),
-    "low": ("○", "Baja", "blue"),
-    "informational": ("·", "Informativa", "dim"),
-}
-"""Severity as shape, word and colour, never by colour alone."""
+STYLES = {"critical": "bold red", "high": "yellow", "medium": "cyan", "low": "blue", "informational": "dim"}
+"""The colour of each severity, beside its shape and its word."""
 
 _REFRESH = 1.0
 _RECENT = 8
 _PLAIN_EVERY = 5.0
+_TITLE = 2
+_ROOM_FOR_ENTITY = 100
+"""Columns from which an alert's line also says whom it is about."""
+
+
+def waiting_password(config: Config, store: Store) -> str | None:
+    """The one-time password while nobody has used it; the file of a used one is removed."""
+    file, admin = password_file(config), find_user(store, "admin")
+    if not file.exists():
+        return None
+    if admin is None or admin.must_change:
+        return file.read_text("utf-8").split()[1]
+    file.unlink(missing_ok=True)
+    return None
 
 
 @dataclass
@@ -48,6 +62,10 @@ class Live:
     _shown: float = 0.0
     _events: tuple[float, int] = (0.0, 0)
     _rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Speak the configured language."""
+        self._say = Texts(self.config.language)
 
     def __enter__(self) -> Live:
         for line in self._head():
@@ -75,42 +93,58 @@ class Live:
             self._rate = (found["events"] - count) / (moment - before)
         self._events = (moment, found["events"])
         if self._screen is not None:
-            self._screen.update(Group(self._figures(found), _newest(store)), refresh=True)
+            self._screen.update(Group(self._figures(found), "", self._newest(store)), refresh=True)
         else:
             self._console.print(self._figures(found))
             sys.stdout.flush()
 
     def _head(self) -> list[str]:
-        lines = [f"[bold]Almena[/bold] · consola en http://{self.config.console.listen}"]
+        say, user = self._say, "[bold]admin[/bold]"
         if self.password is not None:
-            lines.append(f"  usuario [bold]admin[/bold], contraseña de un solo uso [bold]{self.password}[/bold]")
+            who = say("once_password", user=user, password=f"[bold]{self.password}[/bold]")
         else:
-            lines.append("  usuario [bold]admin[/bold], con la contraseña que usted eligió")
-        lines.append("  tráfico simulado; Ctrl-C detiene todo\n")
-        return lines
+            who = say("own_password", user=user)
+        url = f"http://{self.config.console.listen}"
+        zone = self._look().zone_label()
+        return [f"[bold]Almena[/bold] · {say('console', url=url)}", f"  {who}", f"  {say('simulated', zone=zone)}\n"]
+
+    def _look(self) -> Look:
+        return Look(self.config.language, self.config.console.time_zone(), now())
 
     def _figures(self, found: dict[str, Any]) -> Text:
-        parts = [f"eventos {found['events']:,} ({self._rate:,.0f}/s)", f"alertas {found['alerts']:,}"]
-        parts += [f"mal formados {found['dead_letters']:,}", f"perdidos {found['drops']:,}"]
+        parts = [self._say("rate", count=f"{found['events']:,}", rate=f"{self._rate:,.0f}")]
+        parts += [self._say(name, count=f"{found[name]:,}") for name in ("alerts", "dead_letters", "drops")]
         if restarts := sum(self.supervisor.restarts().values()):
-            parts.append(f"reinicios {restarts}")
+            parts.append(self._say("restarts", count=restarts))
         return Text(" · ".join(parts))
 
+    def _newest(self, store: Store) -> RenderableType:
+        items = store.search(Query(kind=ALERTS, scope=ALL, limit=_RECENT)).items
+        if not items:
+            return Text(self._say("no_alerts"), "dim")
+        look, columns = self._look(), 4 if self._console.width >= _ROOM_FOR_ENTITY else 3
+        rows = [_row(item.document, look)[:columns] for item in items]
+        table = Table(box=None, show_header=False, padding=(0, 1))
+        widths = [max(row[at].cell_len for row in rows) for at in range(columns)]
+        # Where there is no room for all, only the title gives way.
+        missing = max(sum(widths) + 2 * columns - self._console.width, 0)
+        widths[_TITLE] = max(widths[_TITLE] - missing, 10)
+        for width in widths:
+            table.add_column(no_wrap=True, width=width, overflow="ellipsis")
+        for row in rows:
+            table.add_row(*row)
+        return table
 
-def _newest(store: Store) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 1))
-    for item in store.search(Query(kind=ALERTS, scope=ALL, limit=_RECENT)).items:
-        document = item.document
-        sign, word, style = SIGNS[LEVELS.get(int(document["event.severity"]), "low")]
-        words = document.get("almena.alert.words", {}).get("es", {})
-        time_of_day = str(document["@timestamp"])[11:19]
-        table.add_row(
-            Text(f"{time_of_day}Z", "dim"),
-            Text(f"{sign} {word}", style),
-            Text(safe(words.get("title", document["message"]))),
-            Text(safe(document.get("almena.alert.entity", ""), 60), "dim"),
-        )
-    return table
+
+def _row(alert: dict[str, Any], look: Look) -> list[Text]:
+    level = LEVELS.get(int(alert["event.severity"]), "low")
+    moment = to_datetime(parse_time(alert["@timestamp"])).astimezone(look.zone)
+    return [
+        Text(moment.strftime("%H:%M:%S"), "dim"),
+        Text(f"{SHAPES[level]} {speaker(look.language)(LEVEL_WORDS[level])}", STYLES[level]),
+        Text(look.title(alert)),
+        Text(" ".join(look.entity(str(alert.get("almena.alert.entity", ""))))[:40], "dim"),
+    ]
 
 
 @dataclass
@@ -155,26 +189,28 @@ class Report:
     def _broken(self) -> int:
         return sum(self.sent.broken.values())
 
-    def show(self) -> None:
+    def show(self, language: str) -> None:
         """Print the summary."""
-        console = Console(highlight=False)
+        console, say = Console(highlight=False), Texts(language)
         count = Counter(str(alert["rule.id"]) for alert in self.alerts)
-        table = Table("escena", "alertas", box=None, header_style="dim")
+        table = Table(say("scene"), box=None, header_style="dim")
+        table.add_column(say("alerts_column"), justify="right")
         for played in self.sent.played:
-            alerts = sum(count[rule] for rule in played.scene.rules)
-            table.add_row(played.scene.name, str(alerts))
+            table.add_row(say.scene(played.scene.name), f"{sum(count[rule] for rule in played.scene.rules):,}")
         console.print(table)
-        played_in, whole = self.seconds
-        figures = (
-            f"enviados {self.total:,} = guardados {self.status['events']:,} + mal formados "
-            f"{self.status['dead_letters']:,} + perdidos {self.status['drops']:,}"
-        )
-        console.print(f"\n{figures} {'✓' if self.difference == 0 else f'✗ (faltan {self.difference:,})'}")
-        if self._broken != self.status["dead_letters"]:
-            console.print(f"✗ debían ser mal formados {self._broken:,}")
-        console.print(f"alertas {len(self.alerts):,} · enviado en {played_in:.1f} s · terminado en {whole:.1f} s")
-        for scene, rule in self.missed:
-            console.print(f"✗ escena sin alerta: {scene} ({rule})")
-        for problem in self.status["problems"]:
-            console.print(f"✗ {safe(problem, 400)}")
-        console.print("✓ ninguna escena quedó sin alerta" if not self.missed else "", end="\n")
+        for line in self._lines(say):
+            console.print(line, soft_wrap=True, markup=False)
+
+    def _lines(self, say: Texts) -> list[str]:
+        found, (played_in, whole) = self.status, self.seconds
+        kept, dead, lost = (f"{found[name]:,}" for name in ("events", "dead_letters", "drops"))
+        sign = f"✗ ({say('missing', count=f'{self.difference:,}')})" if self.difference else "✓"
+        lines = ["", f"{say('sum', sent=f'{self.total:,}', kept=kept, dead=dead, lost=lost)} {sign}"]
+        if self._broken != found["dead_letters"]:
+            lines.append(f"✗ {say('broken', count=f'{self._broken:,}')}")
+        lines.append(say("took", count=f"{len(self.alerts):,}", sent=played_in, whole=whole))
+        lines += [f"✗ {say('scene_missed', scene=say.scene(scene), rule=rule)}" for scene, rule in self.missed]
+        lines += [f"✗ {safe(problem, 400)}" for problem in found["problems"]]
+        if not self.missed:
+            lines.append(f"✓ {say('none_missed')}")
+        return lines

@@ -120,3 +120,14 @@ def test_a_missing_file_and_an_unknown_variable(tmp_path: Path) -> None:
         load(tmp_path / "none.toml", KINDS, {})
     with pytest.raises(ConfigError, match="ALMENA_BUSS: no option 'buss'; did you mean 'bus'"):
         read(tmp_path, "", ALMENA_BUSS="memory:")
+
+
+def test_a_language_is_es_or_en_and_the_variable_that_says_otherwise_is_named(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).language == "es"
+    assert read(tmp_path, GOOD, ALMENA_LANGUAGE="en").language == "en"
+    with pytest.raises(ConfigError, match=r"^almena.toml: language: 'fr' is not known; write 'es' or 'en'$"):
+        read(tmp_path, 'language = "fr"')
+    with pytest.raises(ConfigError, match=r"^almena.toml with ALMENA_LANGUAGE: language: 'fr' is not known"):
+        read(tmp_path, "", ALMENA_LANGUAGE="fr")
+    with pytest.raises(ConfigError, match=r"^ALMENA_LANGUAGE: language: 7 is not known"):
+        load(None, KINDS, {"ALMENA_LANGUAGE": "7"})
