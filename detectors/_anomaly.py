@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from almena.alert import SEVERITY, Alert, build
-from almena.clock import DAY, format_time, parse_time
+from almena.clock import DAY, HOUR, MINUTE, SECOND, format_time, parse_time
 from almena.event import Event, event_time
 from almena.hit import WIDEST, Hit
 from almena.words import render, safe
@@ -182,3 +182,17 @@ def day_of(moment: int) -> int:
 def said_time(moment: int) -> str:
     """A moment as people read it, to the second, in UTC."""
     return format_time(moment)[:19].replace("T", " ") + " UTC"
+
+
+def length(micros: int) -> str:
+    """A length of time as people read it, in its two largest units.
+
+    >>> length(3 * 86_400_000_000 + 7_200_000_000)
+    '3 d 2 h'
+    """
+    parts = []
+    for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", SECOND)):
+        count, micros = divmod(micros, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"

@@ -34,8 +34,8 @@ RULE: dict[str, Any] = {
 WORDS: Words = {
     "es": {
         "title": "Entrada desde una red nueva para la cuenta",
-        "what_happened": "{user} entró desde {source.ip}, en la red {network}, que la cuenta nunca había usado en "
-        "{history} entradas; {peers} de {others} compañeros entran desde ella. Lo normal habría sido: {normal}.",
+        "what_happened": "{user} entró desde {source.ip}, de la red {network}, que la cuenta nunca había usado en "
+        "{history} entradas. Suele entrar desde {normal}. Compañeros que usan esa red: {peers} de {others}.",
         "why_it_matters": "Una contraseña robada suele usarse desde una red ajena a la persona y a su oficina.",
         "what_to_do": "Pregunte a la persona por otro medio si fue ella. Si no lo fue, cierre sus sesiones, cambie su "
         "contraseña y revise qué hizo la cuenta desde esa red.",
@@ -44,7 +44,7 @@ WORDS: Words = {
     "en": {
         "title": "Sign-in from a network new to the account",
         "what_happened": "{user} signed in from {source.ip}, in network {network}, never used by the account in "
-        "{history} sign-ins; {peers} of {others} colleagues sign in from it. Normal would have been: {normal}.",
+        "{history} sign-ins. It usually signs in from {normal}. Colleagues who use that network: {peers} of {others}.",
         "why_it_matters": "A stolen password is usually used from a network foreign to the person and the office.",
         "what_to_do": "Ask the person by other means whether it was them. If not, end their sessions, change the "
         "password and review what the account did from that network.",
@@ -276,7 +276,11 @@ class FirstSeenNetwork:
     def _alert(self, episode: dict[str, Any]) -> Alert:
         others, using = episode["others"], episode["using"]
         share = round(using / others, 6) if others else None
-        colleagues = {"feature": "colleagues_on_network", "observed": using, "expected": f"{self.peers:.0%} / {others}"}
+        colleagues = {
+            "feature": "colleagues_on_network",
+            "observed": f"{using} / {others}",
+            "expected": f"≥ {self.peers:.0%}",
+        }
         finding = Finding(
             observed=episode["net"],
             expected=episode["usual"],

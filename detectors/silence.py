@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from almena.alert import Alert, alert_id
-from almena.clock import DAY, HOUR, MINUTE, SECOND, format_time
+from almena.clock import HOUR, format_time
 from almena.event import Event
 from almena.hit import Hit
 from almena.state import State
-from detectors._anomaly import Finding, Words, check_level, model_alert, said_time, time_in
+from detectors._anomaly import Finding, Words, check_level, length, model_alert, said_time, time_in
 
 RULE: dict[str, Any] = {"id": "almena.silence", "name": "Silent source", "version": "1", "tags": []}
 
@@ -187,20 +187,6 @@ class Silence:
         )
         alert["event.start"] = format_time(since)
         return alert
-
-
-def length(micros: int) -> str:
-    """A length of time as people read it, in its two largest units.
-
-    >>> length(3 * 86_400_000_000 + 7_200_000_000)
-    '3 d 2 h'
-    """
-    parts = []
-    for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", SECOND)):
-        count, micros = divmod(micros, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def _edges(times: Sequence[int], expect: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ from almena.clock import DAY, MINUTE, SECOND, Span
 from almena.event import Event
 from almena.hit import Hit
 from almena.state import State, Table
-from detectors._anomaly import Finding, Words, check_level, model_alert, time_of
+from detectors._anomaly import Finding, Words, check_level, length, model_alert, time_of
 from detectors._tail_forest import Score, TailForest
 from detectors._training import GROUPS, Training
 from detectors._web_window import (
@@ -223,7 +223,7 @@ class WebSession:
             peers=episode["peers"],
             contributions=episode["top"],
         )
-        values = {"client": client, "service": service_of(episode["first"]), "window": str(Span(self.window))}
+        values = {"client": client, "service": service_of(episode["first"]), "window": length(self.window)}
         return model_alert(
             finding,
             identity=episode["id"],

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
 from harness import final, replay, run, select
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from almena.clock import DAY, HOUR, SECOND, format_time
 from almena.event import Event
 from almena.state import Partition
-from detectors._anomaly import LONGEST_HIT
-from detectors.first_seen_network import EPISODES, FIELDS, OPEN, WORDS, FirstSeenNetwork, account, network, signed_in
+from detectors.first_seen_network import EPISODES, OPEN, WORDS, FirstSeenNetwork, account, network, signed_in
 
 START = 1_790_000_000 * SECOND
 HOME, OFFICE, FOREIGN = "192.0.2.7", "198.51.100.40", "203.0.113.2"
@@ -68,7 +65,7 @@ def test_a_mature_account_from_a_foreign_network_alerts_and_explains_itself() ->
     assert len(features) == 3
     said = alert["almena.alert.words"]
     assert "maria entró desde 203.0.113.2" in said["es"]["what_happened"]
-    assert "0 de 0 compañeros" in said["es"]["what_happened"]
+    assert "usan esa red: 0 de 0." in said["es"]["what_happened"]
     assert "maria signed in from 203.0.113.2" in said["en"]["what_happened"]
     assert set(said["es"]) == set(said["en"]) == set(WORDS["es"])
     assert not any("—" in text for words in said.values() for text in words.values())
@@ -109,7 +106,7 @@ def test_a_network_many_colleagues_use_is_ordinary() -> None:
     assert run(make, [*events, move]) == {}
     (alert,) = run(make, [*events, {**move, "source.ip": FOREIGN}]).values()
     assert alert["almena.anomaly.peers"] == 0.0
-    assert "0 de 10 compañeros" in alert["almena.alert.words"]["es"]["what_happened"]
+    assert "usan esa red: 0 de 10." in alert["almena.alert.words"]["es"]["what_happened"]
 
 
 def test_colleagues_of_another_agency_do_not_count() -> None:
@@ -201,45 +198,6 @@ def test_networks_and_accounts() -> None:
 USERS = st.sampled_from(["ana", "luis", "a\x1eb", "Ñandú"])
 ADDRESSES = st.sampled_from([HOME, OFFICE, FOREIGN, "2001:db8:9::1", "10.1.2.3", "10.9.2.3"])
 STREAM = st.lists(st.tuples(USERS, ADDRESSES, st.integers(0, 40 * 24)), min_size=20, max_size=120)
-
-
-@settings(max_examples=60, deadline=None)
-@given(stream=STREAM, seed=st.integers(0, 2**32))
-def test_batches_cuts_restores_and_shuffles_change_nothing(stream: list[tuple[str, str, int]], seed: int) -> None:
-    def quick() -> FirstSeenNetwork:
-        return FirstSeenNetwork(logins=3, days=0, max_p=0.4, networks=3, trust=2)
-
-    events = [
-        sign_in(number, START + hour * HOUR, user, address) for number, (user, address, hour) in enumerate(stream)
-    ]
-    expected = run(quick, events)
-    rng = random.Random(seed)
-    shuffled = events[:]
-    rng.shuffle(shuffled)
-    assert run(quick, shuffled, rng=rng) == expected
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    event=st.dictionaries(
-        st.sampled_from([*FIELDS, "event.category", "event.type", "almena.actor.kind"]),
-        st.one_of(
-            st.none(),
-            st.booleans(),
-            st.integers(),
-            st.floats(allow_nan=True),
-            st.text(max_size=400),
-            st.lists(st.text(max_size=50), max_size=5),
-            st.sampled_from(["success", "authentication", HOME, "4624", format_time(START)]),
-        ),
-    )
-)
-def test_select_never_raises_and_its_hits_are_small(event: Event) -> None:
-    base = sign_in(1, START, "maria", HOME)
-    for candidate in (event, {**base, **event}):
-        for hit in select(make(), [candidate]):
-            assert len(str(hit.fields).encode("utf-8", "replace")) < 2 * LONGEST_HIT
-            final(replay(make, [hit]))
 
 
 def test_a_flood_of_names_and_networks_stays_within_bounds() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -14,7 +13,8 @@ from hypothesis import strategies as st
 from almena.clock import DAY, HOUR, MINUTE, SECOND, format_time
 from almena.event import Event
 from almena.state import Partition
-from detectors.silence import RESUMED, WORDS, Silence, length
+from detectors._anomaly import length
+from detectors.silence import RESUMED, WORDS, Silence
 
 START = 1_790_035_200 * SECOND
 EXPECTED = {"portal": ("finanzas", 5 * MINUTE), "pagos": ("finanzas", HOUR)}
@@ -130,11 +130,10 @@ MINUTES = st.lists(st.integers(0, 200), min_size=1, max_size=40)
 
 
 @settings(max_examples=60, deadline=None)
-@given(portal=MINUTES, pagos=MINUTES, seed=st.integers(0, 2**32))
-def test_batches_cuts_and_restores_change_nothing(portal: list[int], pagos: list[int], seed: int) -> None:
+@given(portal=MINUTES, pagos=MINUTES)
+def test_every_true_pause_is_one_alert(portal: list[int], pagos: list[int]) -> None:
     events = in_order([*spoke("portal", *portal), *spoke("pagos", *pagos), *spoke("other", 0)])
     expected = run(make, events, until=until(230))
-    assert run(make, events, rng=random.Random(seed), until=until(230)) == expected
     silences = _silences(sorted(portal), 5, 230) + _silences(sorted(pagos), 60, 230)
     assert len(expected) == silences
 
@@ -151,15 +150,6 @@ def _silences(minutes: Sequence[int], expect: int, end: int) -> int:
 )
 def test_lengths(micros: int, said: str) -> None:
     assert length(micros) == said
-
-
-def test_memory_is_bounded_by_the_configuration() -> None:
-    make_: Callable[[], Silence] = make
-    partition = Partition()
-    events = [event for n in range(3000) for event in spoke(f"flood{n}", n / 100)]
-    replay(make_, select(make_(), events), until=until(30), partition=partition)
-    (state,) = partition.states()
-    assert state.entries() <= 2 * len(EXPECTED)
 
 
 def test_words_are_complete_in_both_languages() -> None:

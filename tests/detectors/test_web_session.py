@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from harness import final, replay, run, select
-from hypothesis import given, settings
+from harness import replay, run, select
 from hypothesis import strategies as st
 
 from almena.alert import Alert
-from almena.clock import DAY, HOUR, MINUTE, SECOND, Span, format_time
+from almena.clock import DAY, HOUR, MINUTE, SECOND, format_time
 from almena.event import Event
 from almena.hit import Hit
 from almena.state import Partition
@@ -95,7 +94,7 @@ def test_a_scan_alerts_once_and_explains_itself(ordinary: list[Event]) -> None:
     assert len(top) == 3
     assert {"feature": "errors", "observed": 147, "expected": 0.0} in top
     said = alert["almena.alert.words"]
-    assert "203.0.113.9 hizo 212 peticiones a portal en 1m: 212 direcciones distintas" in said["es"]["what_happened"]
+    assert "203.0.113.9 hizo 212 peticiones a portal en 1 min: 212 direcciones distintas" in said["es"]["what_happened"]
     assert "203.0.113.9 made 212 requests to portal" in said["en"]["what_happened"]
     assert set(said["es"]) == set(said["en"]) == set(WORDS["es"])
     assert not any("—" in text for words in said.values() for text in words.values())
@@ -224,54 +223,6 @@ CLIENTS = ["203.0.113.1", "203.0.113.2", "198.51.100.3", "2001:db8:1::1", "2001:
 REQUEST = st.tuples(st.sampled_from(CLIENTS), st.integers(0, 6 * 60), st.integers(0, 3), st.sampled_from([200, 404]))
 
 
-@settings(max_examples=25, deadline=None)
-@given(stream=st.lists(REQUEST, min_size=60, max_size=250), seed=st.integers(0, 2**32))
-def test_batches_cuts_restores_and_shuffles_change_nothing(stream: list[tuple[str, int, int, int]], seed: int) -> None:
-    """Six minutes around midnight, so that the table is frozen, renewed at the new day, and fitted again."""
-
-    def touchy() -> WebSession:
-        return WebSession(minimum=5, sample=8, requests=4, z=1.0, z_alone=2.0, max_p=0.5, gap=Span(MINUTE), clients=3)
-
-    base = START - 3 * MINUTE
-    events = [
-        request(number, base + second * SECOND, client, f"/{path}", status)
-        for number, (client, second, path, status) in enumerate(stream)
-    ]
-    expected = run(touchy, events)
-    rng = random.Random(seed)
-    shuffled = events[:]
-    rng.shuffle(shuffled)
-    assert run(touchy, shuffled, rng=rng) == expected
-
-
-def test_touchy_settings_do_alert() -> None:
-    """The property above compares alerts, not emptiness."""
-    events = visitors(random.Random(1), range(5), each=5)
-    touchy = WebSession(minimum=5, sample=8, requests=4, z=1.0, z_alone=2.0, max_p=0.5)
-    assert run(lambda: touchy, events)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    event=st.dictionaries(
-        st.sampled_from(sorted(request(1, START, "203.0.113.9", "/"))),
-        st.one_of(
-            st.none(),
-            st.booleans(),
-            st.integers(),
-            st.floats(),
-            st.text(max_size=400),
-            st.lists(st.text(max_size=50), max_size=5),
-            st.sampled_from(["203.0.113.9", "nginx.access", format_time(START)]),
-        ),
-    )
-)
-def test_select_never_raises_and_what_it_gives_can_be_counted(event: Event) -> None:
-    for candidate in (event, {**request(1, START, "203.0.113.9", "/"), **event}):
-        hits = select(quick(), [candidate])
-        final(replay(quick, hits))
-
-
 def test_a_flood_of_clients_stays_within_bounds_and_hides_nobody(ordinary: list[Event]) -> None:
     def small() -> WebSession:
         return WebSession(minimum=100, clients=50, sample=128)
@@ -289,7 +240,7 @@ def test_a_flood_of_clients_stays_within_bounds_and_hides_nobody(ordinary: list[
 
 def test_one_window_remembers_a_bounded_number_of_addresses(ordinary: list[Event]) -> None:
     (alert,) = run(quick, [*ordinary, *scan(13, count=2 * DISTINCT)]).values()
-    assert f"{2 * DISTINCT} peticiones a portal en 1m: {DISTINCT}+ direcciones distintas" in alert["event.reason"]
+    assert f"{2 * DISTINCT} peticiones a portal en 1 min: {DISTINCT}+ direcciones distintas" in alert["event.reason"]
     partition = Partition()
     events = [request(n, START + n, "203.0.113.9", f"/{n}") for n in range(2 * DISTINCT)]
     replay(quick, select(quick(), events), until=START + 1000, partition=partition)
