@@ -148,6 +148,10 @@ class Look:
         word = label(name, speaker(self.language))
         return word[:1].upper() + word[1:]
 
+    def dotted(self, name: str) -> Markup:
+        """A field's own name, which may break behind its dots."""
+        return Markup(".<wbr>").join(values(name).split("."))
+
     def template(self, text: str) -> str:
         """A rule's words with the names of its fields in place of values."""
         return fill(text, lambda name: f"‹{self.field(name)}›")
