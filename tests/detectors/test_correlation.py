@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from harness import driven, final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from almena.alert import Alert
 from almena.clock import DAY, FOREVER, HOUR, MINUTE, SECOND, format_time
-from almena.correlate import drive
 from almena.hit import Hit, group_key
 from almena.state import State
 from detectors.correlation import CorrelationOperator, short
@@ -66,16 +66,7 @@ def hit(seconds: float, rule: str = "a", ident: str = "", group: str = "1.1.1.1"
 
 def run(tested: CorrelationOperator, hits: Iterable[Hit], state: State | None = None) -> list[Alert]:
     ordered = sorted(hits, key=lambda item: (item.time, item.id))
-    return list(drive(tested, ordered, FOREVER, state or State()))
-
-
-def final(alerts: Iterable[Alert]) -> dict[str, Alert]:
-    found: dict[str, Alert] = {}
-    for alert in alerts:
-        before = found.get(alert["almena.alert.id"])
-        if before is None or before["almena.alert.revision"] < alert["almena.alert.revision"]:
-            found[alert["almena.alert.id"]] = alert
-    return found
+    return driven(tested, ordered, FOREVER, state or State())
 
 
 def times(values: Sequence[float], **fields: Any) -> list[Hit]:
@@ -243,7 +234,7 @@ def test_a_million_distinct_values_cost_what_the_threshold_costs() -> None:
         list(tested.observe(hits, state))
     size = sum(len(data or b"") for data in state.changes().values())
     assert size < 20_000
-    alerts = list(drive(tested, [], FOREVER, state))
+    alerts = driven(tested, [], FOREVER, state)
     assert alerts[-1]["almena.alert.count"] == 20_000
     assert alerts[-1]["almena.alert.explanation"]["root"]["value"] == "≥ 500"
 
@@ -400,21 +391,21 @@ def test_counting_episodes_of_an_inner_correlation() -> None:
 
 def test_noise_does_not_push_out_a_group_that_is_nearly_there() -> None:
     tested, state = operator(COUNT.replace("gte: 3", "gte: 10"), limit=400), State()
-    alerts = list(drive(tested, [hit(second / 10) for second in range(9)], START, state))
+    alerts = driven(tested, [hit(second / 10) for second in range(9)], START, state)
     noise = [hit(1 + number / 10_000, group=f"10.0.{number // 250}.{number % 250}") for number in range(10_000)]
-    alerts += drive(tested, noise, START + 3 * SECOND, state)
+    alerts += driven(tested, noise, START + 3 * SECOND, state)
     assert not alerts
     assert state.entries() < 1_000
     assert state.evictions() > 9_000
-    (alert,) = drive(tested, [hit(10)], FOREVER, state)
+    (alert,) = driven(tested, [hit(10)], FOREVER, state)
     assert alert["almena.alert.count"] == 10
 
 
 def test_past_groups_are_forgotten() -> None:
     tested, state = operator(COUNT), State()
-    list(drive(tested, [hit(0), *(hit(1, group=f"10.0.0.{number}") for number in range(50))], START, state))
+    driven(tested, [hit(0), *(hit(1, group=f"10.0.0.{number}") for number in range(50))], START, state)
     assert state.entries() > 50
-    list(drive(tested, [], FOREVER, state))
+    driven(tested, [], FOREVER, state)
     assert state.entries() == 0
     assert state.next_wake() is None
 
@@ -430,7 +421,6 @@ def test_long_values_are_told_apart() -> None:
     assert short(["b", "a"]) == "b, a"
 
 
-KINDS = st.sampled_from([COUNT, VALUES, TOGETHER, ORDERED, "chain"])
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([0, 0, 1, 5, 20, 29, 30, 31, 59, 60, 61, 200]),
@@ -442,48 +432,19 @@ STEPS = st.lists(
 )
 
 
+@functools.cache
 def made(kind: str) -> CorrelationOperator:
-    if kind == "chain":
-        return operator(CHAIN.replace("5m", "1m"), MANY.replace("gte: 10", "gte: 3"), longest=10 * MINUTE)
     return operator(kind, longest=10 * MINUTE)
 
 
-OPERATORS: dict[str, CorrelationOperator] = {}
-
-
 def sequence(steps: Sequence[tuple[int, str, str, str]], kind: str) -> list[Hit]:
-    read = {"a"} if kind in (COUNT, VALUES) else {"a", "b"} if kind in (TOGETHER, "chain") else {"a", "b", "c"}
+    read = {"a"} if kind in (COUNT, VALUES) else {"a", "b"} if kind == TOGETHER else {"a", "b", "c"}
     found, second = [], 0
     for number, (gap, rule, group, user) in enumerate(steps):
         second += gap
         if rule in read:
             found.append(hit(second, rule, ident=f"e{number:03}", group=group, user_name=user))
     return found
-
-
-@settings(max_examples=150, deadline=None)
-@given(KINDS, STEPS, st.lists(st.integers(0, 40), max_size=5), st.data())
-def test_batches_and_restarts_change_nothing_final(
-    kind: str, steps: list[tuple[int, str, str, str]], cuts: list[int], data: st.DataObject
-) -> None:
-    tested = OPERATORS.setdefault(kind, made(kind))
-    hits = sequence(steps, kind)
-    whole = final(run(tested, hits))
-    saved: dict[str, bytes] = {}
-    alerts: list[Alert] = []
-    bounds = sorted({0, len(hits), *(cut for cut in cuts if cut < len(hits))})
-    for start, stop in itertools.pairwise(bounds):
-        state = State("", dict(saved))
-        batch = hits[start:stop]
-        watermark = batch[-1].time - data.draw(st.sampled_from([1, 0]))
-        alerts += drive(tested, batch, watermark, state)
-        for key, value in state.changes().items():
-            if value is None:
-                saved.pop(key, None)
-            else:
-                saved[key] = value
-    alerts += drive(tested, [], FOREVER, State("", dict(saved)))
-    assert final(alerts) == whole
 
 
 def oracle(kind: str, hits: Sequence[Hit]) -> list[tuple[str, int]]:
@@ -531,7 +492,7 @@ def _holds(kind: str, window: Sequence[Hit]) -> Hit | None:
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([COUNT, VALUES, TOGETHER, ORDERED]), STEPS)
 def test_episodes_equal_those_of_naive_windows(kind: str, steps: list[tuple[int, str, str, str]]) -> None:
-    tested = OPERATORS.setdefault(kind, made(kind))
+    tested = made(kind)
     hits = sequence(steps, kind)
     found = sorted(
         (alert["source.ip"], alert["almena.alert.evidence"]["first"]["event.id"], alert["almena.alert.last_seen"])

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from harness import final, replay, run, select
-from hypothesis import strategies as st
 
 from almena.clock import DAY, HOUR, SECOND, format_time
 from almena.event import Event
@@ -193,11 +192,6 @@ def test_networks_and_accounts() -> None:
     assert account({"user.name": "  MARIA "}) == "maria"
     assert account({"user.name": "a\x1eb\x1fc"}) == "a\\u001eb\\u001fc"
     assert not signed_in({})
-
-
-USERS = st.sampled_from(["ana", "luis", "a\x1eb", "Ñandú"])
-ADDRESSES = st.sampled_from([HOME, OFFICE, FOREIGN, "2001:db8:9::1", "10.1.2.3", "10.9.2.3"])
-STREAM = st.lists(st.tuples(USERS, ADDRESSES, st.integers(0, 40 * 24)), min_size=20, max_size=120)
 
 
 def test_a_flood_of_names_and_networks_stays_within_bounds() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from harness import replay, run, select
-from hypothesis import strategies as st
 
 from almena.alert import Alert
 from almena.clock import DAY, HOUR, MINUTE, SECOND, format_time
@@ -217,10 +216,6 @@ def test_clients_and_groups() -> None:
     assert client_of({"source.ip": "203.0.113.9"}) == "203.0.113.9"
     assert group_of({"organization.id": "a", "service.name": "pagos", "almena.source.name": "x"}) == "a|pagos"
     assert group_of({"organization.id": "a\x1e|b"}) == "a\\\\u001e\\|b|"
-
-
-CLIENTS = ["203.0.113.1", "203.0.113.2", "198.51.100.3", "2001:db8:1::1", "2001:db8:1::2", "192.0.2.9"]
-REQUEST = st.tuples(st.sampled_from(CLIENTS), st.integers(0, 6 * 60), st.integers(0, 3), st.sampled_from([200, 404]))
 
 
 def test_a_flood_of_clients_stays_within_bounds_and_hides_nobody(ordinary: list[Event]) -> None:
