@@ -11,7 +11,7 @@ import pytest
 
 from almena.ecs import fields as ecs_fields
 from almena.paths import rules_dir
-from almena.words import KEYS, fields_of
+from almena.words import KEYS, MISSING, fields_of, words_of
 from almena.yamlfile import load_all
 from detectors.sigma.check import check, run_tests
 from detectors.sigma.loader import load_rules
@@ -99,6 +99,14 @@ def test_words_name_fields_that_exist_and_sound_like_sentences(file: str, docume
         assert [name for name in named if not _known(name)] == []
         assert not texts[0].endswith("."), "a title is no sentence"
         assert all(text.endswith(".") for text in texts[1:])
+
+
+@pytest.mark.parametrize(("file", "document"), titles())
+def test_alerting_examples_fill_every_place_in_the_words(file: str, document: dict[str, Any]) -> None:
+    for name, example in document["tests"]["alerts"].items() if document["level"] in ATTENDED else ():
+        event = {field: value for step in _steps(example) for field, value in step.items()}
+        for language, texts in words_of(document, {**event, "almena.alert.count": 9}).items():
+            assert [text for text in texts.values() if MISSING in text] == [], (name, language)
 
 
 @pytest.mark.parametrize(("file", "document"), titles())
