@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from almena.desk.notify import NOTIFIERS, Common, Log, Message
+from almena.desk.notify import Log, Message
 from almena.desk.notify.base import NotifyError
 
 
@@ -59,8 +59,3 @@ def test_a_closed_terminal_is_an_error_to_try_again() -> None:
         patch.setattr(sys, "stderr", Closed())
         with pytest.raises(NotifyError):
             Log().send(message())
-
-
-def test_every_channel_is_in_the_list() -> None:
-    assert set(NOTIFIERS) == {"log", "webhook"}
-    assert all(issubclass(kind, Common) for kind in NOTIFIERS.values())
