@@ -49,8 +49,11 @@ def load(config: Config, archive: Path, *, force: bool) -> list[str]:
         try:
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")
+        except FileNotFoundError:
+            raise UsageError(f"{archive}: no such file; name an archive that `almena backup` wrote") from None
         except (OSError, tarfile.TarError, EOFError) as error:
-            raise UsageError(f"{archive}: no readable archive of `almena backup`: {error}") from None
+            reason = str(error).partition("\n")[0].rstrip(":")
+            raise UsageError(f"{archive}: no readable archive of `almena backup`: {reason}") from None
         parts = [name for name in _PARTS if (Path(folder) / name).exists()]
         if not parts:
             raise UsageError(f"{archive}: holds nothing that `almena backup` writes")

@@ -218,15 +218,19 @@ def dump(alert: Alert) -> str:
     return msgspec.json.encode(alert).decode()
 
 
-def summary(totals: Totals, began: float, ended: float, what: str = "alerts") -> str:
-    """One line for people about a replay that is over."""
+def summary(totals: Totals, began: float, ended: float, what: str = "alert") -> str:
+    """One line for people about a replay that is over; `what` is one of what it found."""
     seconds = max(ended - began, 1e-9)
     rate = totals.records / seconds
-    text = f"{totals.records:,} records in {seconds:.1f} s ({rate:,.0f}/s), {totals.alerts:,} {what}"
+    text = f"{_many(totals.records, 'record')} in {seconds:.1f} s ({rate:,.0f}/s), {_many(totals.alerts, what)}"
     if dead := totals.dead.total():
         reasons = "; ".join(f"{count} × {reason}" for reason, count in totals.dead.most_common(5))
-        text += f", {dead:,} dead letters: {reasons}"
+        text += f", {_many(dead, 'dead letter')}: {reasons}"
     return text
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun if count == 1 else f'{noun}es' if noun.endswith('ch') else f'{noun}s'}"
 
 
 def plain(event: Mapping[str, Any]) -> str:

@@ -53,8 +53,8 @@ def run(*, data: Path, port: int, seed: int, once: bool) -> int:
 @contextlib.contextmanager
 def installation(data: Path, port: int, *, once: bool) -> Iterator[tuple[Config, Targets, Supervisor]]:
     """The roles, running on a configuration of their own."""
-    data.mkdir(parents=True, exist_ok=True)
     ports = Ports(console=_checked(port) if port else _free(), http=_free(), udp=_free(socket.SOCK_DGRAM), tcp=_free())
+    data.mkdir(parents=True, exist_ok=True)
     tokens, folder = new_tokens(), data.resolve()
     nginx = folder / "nginx" / "access.log"
     nginx.parent.mkdir(exist_ok=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from almena import replay as replaying
 from almena.app import configuration, detectors_of, operators_of
@@ -22,6 +25,12 @@ from almena.replay import Place, Totals
 if TYPE_CHECKING:
     from detectors.sigma.rules import RuleSet
 
+FEW = 20
+"""Rejections, warnings or failures that are listed one by one without `--all`."""
+
+_NAMED = 8
+_FIELD = re.compile(r"\bfield ([^\s,]+)")
+
 Batches = Iterator[list[tuple[Place, Event]]]
 
 
@@ -32,6 +41,8 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
 
     settings = configuration(config)
     files = replaying.files_of(paths)
+    if not files:
+        raise UsageError(f"{', '.join(map(str, paths))}: there are no files in it")
     mode: Literal["ecs", "native"] = "native" if format_ == "native" else "ecs"
     folders = rules or [Path(folder) for folder in settings.rules] or [rules_dir()]
     ruleset = load_rules(folders, mode=mode)
@@ -49,7 +60,7 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
         operators = operators_of(models, ruleset)
         for alert in replaying.alerts(source, [detector, *models], operators, totals):
             print(replaying.dump(alert))
-    what = "matches" if verdicts else "alerts"
+    what = "match" if verdicts else "alert"
     print(replaying.summary(totals, began, time.monotonic(), what), file=sys.stderr)
     return 0
 
@@ -108,6 +119,7 @@ def parse(file: Path, parser: str, zone: str) -> int:
     """Print the event of each record; what cannot be read is said on stderr, and the exit code is 1 then."""
     from collectors.reading import read
 
+    _check_zone(zone)
     (path,) = replaying.files_of([file])[:1] or [file]
     _, items, read_one = read(path, parser, zone)
     totals = Totals()
@@ -119,39 +131,78 @@ def parse(file: Path, parser: str, zone: str) -> int:
     return 1 if totals.dead else 0
 
 
-def rules_check(directory: Path | None) -> int:
-    """Say what is wrong with rules; exit code 1 when one is rejected."""
-    from rich.console import Console
+def _check_zone(zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"zone {zone!r} is not known here; write it like 'America/Mexico_City'") from None
 
+
+def rules_check(directory: Path | None, *, every: bool = False) -> int:
+    """Say what is wrong with rules; exit code 1 when one is rejected."""
     from detectors.sigma.check import check
 
-    report = check([_folder(directory)])
-    console = Console(highlight=False, soft_wrap=True)
-    for rejection in report.rejected:
-        console.print(f"[red]✗[/red] {rejection.file}: {rejection.rule}: {rejection.reason}", markup=True)
-    for warning in report.warnings:
-        console.print(f"[yellow]![/yellow] {warning}")
-    console.print(f"{report.loaded} rules loaded, {len(report.rejected)} rejected, {len(report.warnings)} warnings")
-    return 1 if report.rejected else 0
+    report = check([_folder(directory, "check")])
+    rejected = [f"{rejection.file}: {rejection.rule}: {rejection.reason}" for rejection in report.rejected]
+    warnings = [(f"{warning.file}: {warning.rule}", warning.reason) for warning in report.warnings]
+    _say_all("[red]✗[/red]", rejected if every else _first(rejected))
+    short = not every and len(warnings) > FEW
+    _say_all("[yellow]![/yellow]", _kinds(warnings) if short else (": ".join(warning) for warning in warnings))
+    if short or (not every and len(rejected) > FEW):
+        print("`--all` shows each one")
+    print(f"{report.loaded:,} rules loaded, {len(rejected):,} rejected, {_many(len(warnings), 'warning')}")
+    return 1 if rejected else 0
 
 
-def rules_test(directory: Path | None) -> int:
+def rules_test(directory: Path | None, *, every: bool = False) -> int:
     """Run every rule's own examples; exit code 1 when one fails."""
-    from rich.console import Console
-
     from detectors.sigma.check import run_tests
 
-    outcome = run_tests([_folder(directory)])
+    outcome = run_tests([_folder(directory, "test")])
+    failures = [str(failure) for failure in outcome.failures]
+    _say_all("[red]✗[/red]", failures if every else _first(failures))
+    if not every and len(failures) > FEW:
+        print("`--all` shows each one")
+    print(f"{_many(outcome.passed, 'example')} passed, {len(failures):,} failed")
+    return 1 if failures else 0
+
+
+def _say_all(sign: str, texts: Iterable[str]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
     console = Console(highlight=False, soft_wrap=True)
-    for failure in outcome.failures:
-        console.print(f"[red]✗[/red] {failure}")
-    console.print(f"{outcome.passed} examples passed, {len(outcome.failures)} failed")
-    return 1 if outcome.failures else 0
+    for text in texts:
+        console.print(f"{sign} {escape(text)}")
 
 
-def _folder(directory: Path | None) -> Path:
+def _first(texts: list[str]) -> Iterator[str]:
+    yield from texts[:FEW]
+    if len(texts) > FEW:
+        yield f"and {len(texts) - FEW:,} more"
+
+
+def _kinds(warnings: list[tuple[str, str]]) -> Iterator[str]:
+    """Warnings counted by what they say whatever the field, the commonest first, each with where it stands first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for warning in warnings:
+        found.setdefault(_FIELD.sub("field …", warning[1]), []).append(warning)
+    for kind, those in sorted(found.items(), key=lambda item: -len(item[1])):
+        fields = Counter(name for _, reason in those for name in _FIELD.findall(reason))
+        named = ", ".join(f"{name} {count:,}" for name, count in fields.most_common(_NAMED))
+        rest = f" and {len(fields) - _NAMED:,} other fields" if len(fields) > _NAMED else ""
+        yield f"{len(those):,} × {kind}{f': {named}{rest}' if named else ''}; first in {those[0][0]}"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _folder(directory: Path | None, command: str) -> Path:
     if directory is None:
         return rules_dir()
     if not directory.exists():
-        raise UsageError(f"{directory}: no such folder; `almena rules test DIR` names one with Sigma rules")
+        raise UsageError(
+            f"{directory}: no such file or folder; `almena rules {command} DIR` names one with Sigma rules"
+        )
     return directory
