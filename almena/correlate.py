@@ -113,20 +113,30 @@ class Correlate:
 
     def step(self, records: Sequence[Stored]) -> dict[str, list[Record]]:
         """Take hits and watermarks in offset order; alerts come out."""
-        for record in records:
+        damaged = sum(not self._take(record) for record in records)
+        lost = self._pending.evicted
+        outputs = {ALERTS: [alert_record(alert) for alert in self.release(self.watermark)], LEDGER: []}
+        if damaged:
+            outputs[LEDGER].append(drop_record("bus.hits", "", "damaged", damaged))
+        if lost:
+            self._pending.evicted = 0
+            outputs[LEDGER].append(drop_record("bus.hits", "", "too many hits wait for the watermark", lost))
+        self._measure()
+        return {topic: output for topic, output in outputs.items() if output}
+
+    def _take(self, record: Stored) -> bool:
+        """Keep a hit or a watermark; False when it is damaged, or of a version that wrote hits otherwise."""
+        try:
             if "watermark" in record.headers:
                 partition, watermark = msgspec.msgpack.decode(record.value, type=tuple[int, int])
                 if watermark > self._watermarks.get(str(partition), -1):
                     self._watermarks.put(str(partition), watermark)
             else:
                 self.add(decode_hit(record.value))
-        lost = self._pending.evicted
-        outputs = {ALERTS: [alert_record(alert) for alert in self.release(self.watermark)]}
-        if lost:
-            self._pending.evicted = 0
-            outputs[LEDGER] = [drop_record("bus.hits", "", "too many hits wait for the watermark", lost)]
-        self._measure()
-        return {topic: output for topic, output in outputs.items() if output}
+        except msgspec.MsgspecError as error:
+            log.error("%s/%d/%d: no hit: %s; it is left out", record.topic, record.partition, record.offset, error)
+            return False
+        return True
 
     def add(self, hit: Hit) -> None:
         """Put a hit into the ordered buffer; the same hit twice is one."""

@@ -91,7 +91,8 @@ class Detect:
         mine = state.state("detect")
         self._lanes = mine.table("lanes", limit=LANES)
         self._sources = mine.table("sources", limit=SOURCES)
-        self._changed: set[str] = set()
+        # What the process before counted and had no time to tell is told by this one.
+        self._changed: set[str] = set(self._sources)
         self._told = 0.0
 
     def step(self, records: Sequence[Stored]) -> dict[str, list[Record]]:

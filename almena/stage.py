@@ -7,7 +7,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -22,7 +23,9 @@ log = logging.getLogger("almena.stage")
 LARGEST_STEP = 2_000
 """Records in one step at most."""
 
-_LONGEST_PAUSE = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+
+T = TypeVar("T")
 
 
 class Work(Protocol):
@@ -35,7 +38,10 @@ class Work(Protocol):
 
 
 class Stage:
-    """One member of a group at work: partitions come and go, every step is atomic."""
+    """One member of a group at work: partitions come and go, every step is atomic.
+
+    While the bus refuses, the same operation is tried again for as long as it takes: nothing was done, nothing is lost.
+    """
 
     def __init__(self, name: str, session: Session, open_work: Callable[[int, Partition], Work]) -> None:
         """`open_work` makes the work of a partition just gained, from its restored state."""
@@ -49,17 +55,21 @@ class Stage:
         try:
             while not stop.is_set():
                 self.step(timeout=1.0, stop=stop)
+        except BusError as error:
+            if isinstance(error, Fenced) or not stop.is_set():
+                raise
+            log.warning("%s: %s; stopped, and the next process does the step again", self.name, error)
         finally:
-            self._session.close()
+            self._leave()
 
     def step(self, timeout: float, stop: threading.Event | None = None) -> int:
         """One step; returns how many records it took."""
-        batch = self._session.poll(LARGEST_STEP, timeout)
+        batch = self._insist(lambda: self._session.poll(LARGEST_STEP, timeout), stop)
         began = time.perf_counter()
         for partition in batch.lost:
             self._works.pop(partition, None)
         for partition in batch.gained:
-            snapshot = self._session.restore(partition)
+            snapshot = self._insist(partial(self._session.restore, partition), stop)
             self._works[partition] = self._open(partition, Partition(snapshot.state))
         outputs: dict[str, list[Record]] = {}
         if batch.gaps:
@@ -71,33 +81,39 @@ class Stage:
             positions[partition] = records[-1].offset + 1
         if positions:
             changes = {partition: self._works[partition].state.changes() for partition in positions}
-            self._commit(outputs, changes, positions, stop)
+            self._insist(lambda: self._session.commit(outputs, changes, positions), stop)
             metrics.STEP_DURATION.labels(self.name).observe(time.perf_counter() - began)
         metrics.HEARTBEAT.labels(self.name).set(now() / 1e6)
         return sum(len(records) for records in batch.records.values())
 
-    def _commit(
-        self,
-        outputs: Mapping[str, Sequence[Record]],
-        changes: Mapping[int, Mapping[str, bytes | None]],
-        positions: Mapping[int, int],
-        stop: threading.Event | None,
-    ) -> None:
-        """Commit for as long as it takes: nothing was written while it fails, so the same step is tried again."""
-        pause = 0.05
+    def _insist(self, action: Callable[[], T], stop: threading.Event | None) -> T:
+        """Do it until it succeeds; once `stop` is set, a refusal is raised."""
+        pause = _FIRST_PAUSE
         while True:
             try:
-                self._session.commit(outputs, changes, positions)
+                return action()
             except Fenced:
                 raise
             except BusError as error:
                 if stop is not None and stop.is_set():
                     raise
                 log.warning("%s: %s; trying again in %.1f s", self.name, error, pause)
-                time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+                _sleep(pause * random.uniform(0.5, 1.0), stop)  # noqa: S311 (jitter)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                return
+
+    def _leave(self) -> None:
+        """Leave the group; where the bus refuses even that, the lease ends by itself."""
+        try:
+            self._session.close()
+        except BusError as error:
+            log.warning("%s: %s; its partitions stay its own until the lease ends", self.name, error)
+
+
+def _sleep(seconds: float, stop: threading.Event | None) -> None:
+    """Sleep until `stop` is set at most; not by `stop.wait`, whose lock a signal handler would wait for in vain."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and not (stop is not None and stop.is_set()):
+        time.sleep(min(left, 0.1))
 
 
 def drop_record(source: str, agency: str, reason: str, count: int) -> Record:
@@ -109,6 +125,6 @@ def drop_record(source: str, agency: str, reason: str, count: int) -> Record:
 def _gap_record(gap: Gap) -> Record:
     metrics.BUS_GAPS.labels(gap.topic).inc(gap.end - gap.start)
     log.error(
-        "%s/%d: records %d to %d were trimmed before they were read", gap.topic, gap.partition, gap.start, gap.end
+        "%s/%d: records %d to %d were never read: %s", gap.topic, gap.partition, gap.start, gap.end - 1, gap.reason
     )
-    return drop_record(f"bus.{gap.topic}", "", "trimmed", gap.end - gap.start)
+    return drop_record(f"bus.{gap.topic}", "", gap.reason, gap.end - gap.start)

@@ -48,12 +48,14 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Records that were trimmed before this group read them: offsets `start` to `end - 1`."""
+    """Records this group will never read, offsets `start` to `end - 1`: they were trimmed before, or are damaged."""
 
     topic: str
     partition: int
     start: int
     end: int
+    reason: str = "trimmed"
+    """`trimmed` or `damaged`."""
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import zstandard
 
-from almena.bus import Batch as Polled
-from almena.bus import Changes, Gap, Outputs, Position, Record, Snapshot, Stored, partition_of
-from almena.clock import SECOND, now
-from almena.errors import BusError, Fenced
+from almena.bus import Gap, Outputs, Position, Record, Stored, partition_of
+from almena.bus.sqlite_session import LEASE, SqliteSession
+from almena.clock import now
+from almena.errors import BusError
 
 ROW_RECORDS = 500
 """Records in one row at most: few enough to read a part cheaply, enough to compress well."""
 
-LEASE = 10 * SECOND
-"""A member that has not polled for so long loses its partitions (microseconds)."""
+PATIENCE = 10.0
+"""Seconds to wait for another process's lock before an operation is refused."""
 
-_HEARTBEAT = SECOND
-_BUSY_SECONDS = 30.0
+_WAL_BYTES = 64 << 20
+_TRIMMED_AT_ONCE = 500
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS topics (
@@ -53,9 +52,18 @@ CREATE TABLE IF NOT EXISTS state (
 """
 
 _READ = """
-SELECT base, time, payload FROM batches WHERE topic = ? AND partition = ? AND base >= coalesce(
+SELECT base, count, time, payload FROM batches WHERE topic = ? AND partition = ? AND base >= coalesce(
     (SELECT max(base) FROM batches WHERE topic = ? AND partition = ? AND base <= ?), 0) ORDER BY base
 """
+
+_ADVICE = {
+    "SQLITE_BUSY": "another process has held it for too long; which one, `fuser` says",
+    "SQLITE_CORRUPT": "stop Almena and bring a backup back with `almena restore`",
+    "SQLITE_NOTADB": "stop Almena and bring a backup back with `almena restore`",
+    "SQLITE_FULL": "make room on its disk",
+    "SQLITE_IOERR": "check its disk; if somebody removed its -wal file, stop all roles in good order: that saves it",
+    "SQLITE_READONLY": "let Almena's user write to the file and its folder",
+}
 
 _Row = tuple[str, bytes, dict[str, str]]
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,8 +73,13 @@ _decode_rows = msgspec.msgpack.Decoder(list[_Row]).decode
 class SqliteBus:
     """A bus in the file at `path`; `:memory:` keeps it in this process only."""
 
-    def __init__(self, path: str, *, partitions: int = 4) -> None:
-        """Open or create the file; raises BusError when it cannot be."""
+    def __init__(self, path: str, *, partitions: int = 4, patience: float = PATIENCE, lease: float = LEASE) -> None:
+        """Open or create the file; raises BusError when it cannot be.
+
+        `patience` is in seconds, as is `lease`: how long a member that is not heard of keeps its partitions.
+        """
+        self.lease = lease
+        self._path = path
         self._default = partitions
         self._lock = threading.RLock()
         self._press = zstandard.ZstdCompressor(level=1)
@@ -77,12 +90,17 @@ class SqliteBus:
                 file = Path(path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.touch(mode=0o600, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+        except (sqlite3.Error, OSError) as error:
+            raise self._refusal("cannot be opened", error) from error
+        try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
             self._db.executescript(_SCHEMA)
-        except (sqlite3.Error, OSError) as error:
-            raise BusError(f"bus {path}: cannot be opened: {error}") from error
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._refusal("cannot be opened", error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -90,16 +108,12 @@ class SqliteBus:
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
+                yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise BusError(f"bus: nothing was written: {error}") from error
+                raise self._refusal("nothing was written", error) from error
+            finally:
+                self._roll_back()
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a reading statement; raises BusError."""
@@ -107,7 +121,7 @@ class SqliteBus:
             try:
                 return self._db.execute(sql, values).fetchall()
             except sqlite3.Error as error:
-                raise BusError(f"bus: cannot be read: {error}") from error
+                raise self._refusal("cannot be read", error) from error
 
     def append(self, topic: str, records: Sequence[Record]) -> None:
         """Durable when it returns; all of the records or none."""
@@ -150,21 +164,36 @@ class SqliteBus:
 
     def read(self, position: Position, limit: int = 1) -> Sequence[Stored]:
         """Up to `limit` records of one partition from `position` on."""
+        found, damage = self.scan(position, limit)
+        if damage is not None and not found:
+            raise BusError(
+                f"bus {self._path}: {damage.topic}/{damage.partition}: records {damage.start} to {damage.end - 1} "
+                "are damaged"
+            )
+        return found
+
+    def scan(self, position: Position, limit: int) -> tuple[list[Stored], Gap | None]:
+        """Up to `limit` records from `position` on, and the damaged batch that they end at, if they do."""
         found: list[Stored] = []
         place = (position.topic, position.partition)
         with self._lock:
             try:
                 rows = self._db.execute(_READ, (*place, *place, position.offset))
-                for base, moment, payload in rows:
-                    for index, (key, value, headers) in enumerate(_decode_rows(self._unpress.decompress(payload))):
+                for base, count, moment, payload in rows:
+                    try:
+                        batch = _decode_rows(self._unpress.decompress(payload))
+                    except (zstandard.ZstdError, msgspec.MsgspecError, UnicodeDecodeError):
+                        rows.close()
+                        return found, Gap(*place, max(base, position.offset), base + count, "damaged")
+                    for index, (key, value, headers) in enumerate(batch):
                         if base + index >= position.offset:
                             found.append(Stored(*place, base + index, moment, key, value, headers))
                             if len(found) == limit:
                                 rows.close()
-                                return found
-            except (sqlite3.Error, zstandard.ZstdError, msgspec.MsgspecError) as error:
-                raise BusError(f"bus: {position.topic}/{position.partition} cannot be read: {error}") from error
-        return found
+                                return found, None
+            except sqlite3.Error as error:
+                raise self._refusal(f"{position.topic}/{position.partition} cannot be read", error) from error
+        return found, None
 
     def session(self, topic: str, *, group: str, member: str) -> SqliteSession:
         """Join `group` as `member`."""
@@ -201,12 +230,17 @@ class SqliteBus:
 
     def trim(self, topic: str, before: int) -> int:
         """Forget batches appended before `before` (microseconds); returns how many records went."""
-        with self.transaction() as db:
-            (count,) = db.execute(
-                "SELECT coalesce(sum(count), 0) FROM batches WHERE topic = ? AND time < ?", (topic, before)
-            ).fetchone()
-            db.execute("DELETE FROM batches WHERE topic = ? AND time < ?", (topic, before))
-        return int(count)
+        gone = 0
+        while True:
+            with self.transaction() as db:
+                rows = db.execute(
+                    "SELECT rowid, count FROM batches WHERE topic = ? AND time < ? LIMIT ?",
+                    (topic, before, _TRIMMED_AT_ONCE),
+                ).fetchall()
+                db.executemany("DELETE FROM batches WHERE rowid = ?", [(row,) for row, _ in rows])
+            gone += sum(int(count) for _, count in rows)
+            if len(rows) < _TRIMMED_AT_ONCE:
+                return gone
 
     def first(self, topic: str, partition: int) -> int:
         """The offset of the oldest record that is still there, or the end when there is none."""
@@ -227,158 +261,14 @@ class SqliteBus:
         with self._lock:
             self._db.close()
 
+    def _roll_back(self) -> None:
+        """End what was not committed; SQLite may have done so itself, as on a full disk."""
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
-class SqliteSession:
-    """One member of a group on a SQLite bus; use it from one thread."""
-
-    def __init__(self, bus: SqliteBus, topic: str, group: str, member: str) -> None:
-        """Joins at the first poll; a later session under the same name takes this one's place for good."""
-        self._bus = bus
-        self._topic = topic
-        self._group = group
-        self._member = member
-        self._instance = f"{member}#{time.time_ns():x}.{id(self):x}"
-        self._epochs: dict[int, int] = {}
-        self._next: dict[int, int] = {}
-        self._beat = 0
-        self._turn = 0
-        self._count = bus.partitions(topic)
-        with bus.transaction() as db:
-            values = (topic, group, member, self._instance, now() + LEASE)
-            db.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", values)
-            rows = [(topic, group, partition, None, 0, 0) for partition in range(self._count)]
-            db.executemany("INSERT OR IGNORE INTO owners VALUES (?, ?, ?, ?, ?, ?)", rows)
-
-    def poll(self, limit: int, timeout: float) -> Polled:
-        """Up to `limit` records of the partitions owned, waiting up to `timeout` seconds for the first."""
-        deadline = time.monotonic() + timeout
-        gained, lost = self._balance()
-        pause = 0.002
-        while True:
-            seen = self._bus.version()
-            records, gaps = self._fetch(limit)
-            if records or gaps or gained or lost or time.monotonic() >= deadline:
-                return Polled(records, gained, lost, gaps)
-            while self._bus.version() == seen and time.monotonic() < deadline:
-                time.sleep(pause)
-                pause = min(pause * 1.5, 0.02)
-            gained, lost = self._balance()
-
-    def restore(self, partition: int) -> Snapshot:
-        """The committed state and position of a partition just gained; reading has resumed there."""
-        with self._bus.transaction():
-            rows = self._bus.query(
-                "SELECT key, value FROM state WHERE topic = ? AND grp = ? AND partition = ?",
-                *(self._topic, self._group, partition),
-            )
-            position = self._position(partition)
-        return Snapshot(dict(rows), position)
-
-    def commit(self, outputs: Outputs, state: Changes, positions: Mapping[int, int]) -> None:
-        """All or nothing, as later sessions see it. Raises Fenced when a partition has a newer owner."""
-        for topic in outputs:
-            self._bus.partitions(topic)
-        key = (self._topic, self._group)
-        with self._bus.transaction() as db:
-            for partition in {*state, *positions}:
-                row = db.execute(
-                    "SELECT instance, epoch FROM owners WHERE topic = ? AND grp = ? AND partition = ?",
-                    (*key, partition),
-                ).fetchone()
-                if row != (self._instance, self._epochs.get(partition)):
-                    raise Fenced(f"bus: {self._group}/{self._topic}/{partition} has a newer owner than {self._member}")
-            self._bus.write(db, outputs)
-            for partition, changes in state.items():
-                gone = [(*key, partition, name) for name, value in changes.items() if value is None]
-                kept = [(*key, partition, name, value) for name, value in changes.items() if value is not None]
-                db.executemany("DELETE FROM state WHERE topic = ? AND grp = ? AND partition = ? AND key = ?", gone)
-                db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", kept)
-            db.executemany(
-                "UPDATE owners SET position = ? WHERE topic = ? AND grp = ? AND partition = ?",
-                [(position, *key, partition) for partition, position in positions.items()],
-            )
-
-    def close(self) -> None:
-        """Leave the group, so that others take over at once."""
-        with self._bus.transaction() as db:
-            key = (self._topic, self._group)
-            db.execute("DELETE FROM members WHERE topic = ? AND grp = ? AND instance = ?", (*key, self._instance))
-            db.execute(
-                "UPDATE owners SET instance = NULL WHERE topic = ? AND grp = ? AND instance = ?", (*key, self._instance)
-            )
-        self._epochs.clear()
-
-    def _position(self, partition: int) -> int:
-        rows = self._bus.query(
-            "SELECT position FROM owners WHERE topic = ? AND grp = ? AND partition = ?",
-            *(self._topic, self._group, partition),
-        )
-        return int(rows[0][0])
-
-    def _fetch(self, limit: int) -> tuple[dict[int, list[Stored]], list[Gap]]:
-        records: dict[int, list[Stored]] = {}
-        gaps: list[Gap] = []
-        owned = sorted(self._epochs)
-        self._turn += 1
-        for index in range(len(owned)):
-            if limit <= 0:
-                break
-            partition = owned[(index + self._turn) % len(owned)]
-            start = self._next[partition]
-            found = self._bus.read(Position(self._topic, partition, start), limit)
-            first = found[0].offset if found else self._bus.first(self._topic, partition)
-            if first > start:
-                gaps.append(Gap(self._topic, partition, start, first))
-            if found:
-                records[partition] = list(found)
-                limit -= len(found)
-            self._next[partition] = found[-1].offset + 1 if found else max(first, start)
-        return records, gaps
-
-    def _balance(self) -> tuple[list[int], list[int]]:
-        """Say that this member lives, give up what others should have, take what is free."""
-        moment = now()
-        if moment - self._beat < _HEARTBEAT:
-            return [], []
-        key = (self._topic, self._group)
-        with self._bus.transaction() as db:
-            row = db.execute(
-                "SELECT instance FROM members WHERE topic = ? AND grp = ? AND member = ?", (*key, self._member)
-            ).fetchone()
-            if row is not None and row[0] != self._instance:
-                raise Fenced(f"bus: another process has joined {self._group} as {self._member!r}")
-            db.execute("DELETE FROM members WHERE topic = ? AND grp = ? AND until < ?", (*key, moment))
-            values = (*key, self._member, self._instance, moment + LEASE)
-            db.execute("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", values)
-            members = db.execute(
-                "SELECT instance FROM members WHERE topic = ? AND grp = ? ORDER BY member", key
-            ).fetchall()
-            alive = [instance for (instance,) in members]
-            share = {partition for partition in range(self._count) if alive[partition % len(alive)] == self._instance}
-            changes = self._claim(db, share, set(alive))
-        self._beat = moment
-        return changes
-
-    def _claim(self, db: sqlite3.Connection, share: set[int], alive: set[str]) -> tuple[list[int], list[int]]:
-        gained, lost = [], []
-        key = (self._topic, self._group)
-        rows = db.execute(
-            "SELECT partition, instance, epoch, position FROM owners WHERE topic = ? AND grp = ?", key
-        ).fetchall()
-        update = "UPDATE owners SET instance = ?, epoch = ? WHERE topic = ? AND grp = ? AND partition = ?"
-        for partition, instance, epoch, position in rows:
-            mine = instance == self._instance and self._epochs.get(partition) == epoch
-            if mine and partition not in share:
-                db.execute(update, (None, epoch, *key, partition))
-                mine = False
-            elif not mine and partition in share and (instance is None or instance not in alive):
-                db.execute(update, (self._instance, epoch + 1, *key, partition))
-                if self._epochs.pop(partition, None) is not None:
-                    lost.append(partition)
-                self._epochs[partition] = epoch + 1
-                self._next[partition] = position
-                gained.append(partition)
-                continue
-            if not mine and self._epochs.pop(partition, None) is not None:
-                lost.append(partition)
-        return gained, lost
+    def _refusal(self, what: str, error: sqlite3.Error | OSError) -> BusError:
+        """The error as a person reads it: which file, what did not happen, and what to do."""
+        code = getattr(error, "sqlite_errorname", None) or ""
+        advice = next((f"; {text}" for name, text in _ADVICE.items() if code.startswith(name)), "")
+        return BusError(f"bus {self._path}: {what}: {error}{advice}")

@@ -78,7 +78,7 @@ class Ledger:
                 raise ValueError(f"unknown kind {kind!r}")
 
     def _write(self, identity: str, document: Document) -> None:
-        """Make the document what is stored, whatever was."""
+        """Make the document what is stored, unless what is stored is newer."""
         try:
             for _ in range(_TRIES):
                 if self._store.create_many(LEDGER, {identity: document})[identity] != "different":
@@ -86,6 +86,8 @@ class Ledger:
                 found = self._store.get(LEDGER, identity, scope=ALL)
                 if found is None:
                     continue
+                if str(found.document["@timestamp"]) > str(document["@timestamp"]):
+                    return  # another process owns the partition since, and its commit will say so
                 try:
                     self._store.replace(LEDGER, identity, document, found.version)
                 except Conflict:

@@ -101,6 +101,32 @@ def test_a_repeat_is_dropped_also_after_a_restart() -> None:
     assert (entry["events"], entry["repeats"]) == (3, 1)
 
 
+def test_what_a_process_counted_and_did_not_tell_is_told_by_the_next() -> None:
+    first = detect()
+    first.step([stored(0, START, event(START, 0))])
+    outputs = first.step([stored(1, START, event(START, 1))])
+    assert LEDGER not in outputs, "at most once a second"
+    saved = {name: data for name, data in first.state.changes().items() if data is not None}
+    second = detect(Partition(saved))
+    assert ledger_of(second.step([stored(2, START, None, **{MARKER: "idle"})]))["events"] == 2
+
+
+def test_a_damaged_hit_is_counted_and_holds_up_no_other() -> None:
+    work = Correlate(0, Partition(), operators={"pairs": Pairs()}, event_partitions=1)
+    hit = detect().step([stored(0, START, event(START, 0, **{"user.name": "u"}))])[HITS]
+    damaged = [Record("k", b"\xc1"), Record("k", b"\x93\x01"), Record("", b"x", {"watermark": "1"}), *hit]
+    outputs = work.step([Stored(HITS, 0, n, START, r.key, r.value, r.headers) for n, r in enumerate(damaged)])
+    assert ledger_of(outputs) | {"time": ""} == {
+        "kind": "drop",
+        "source": "bus.hits",
+        "agency": "",
+        "reason": "damaged",
+        "count": 3,
+        "time": "",
+    }
+    assert work.watermark == START - 5 * SECOND - 1
+
+
 def test_a_late_event_skips_windows_but_still_alerts() -> None:
     outputs = detect(lateness={"slow": 3600 * SECOND}).step(
         [

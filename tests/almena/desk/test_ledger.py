@@ -73,6 +73,15 @@ def test_sources_show_their_newest_totals() -> None:
     assert get(store, "source/portal/2")["almena.source.events"] == 12
 
 
+def test_a_process_that_was_stopped_for_long_brings_no_older_totals_back() -> None:
+    store = MemoryStore()
+    zombie, heir = Ledger(0, Partition(), store), Ledger(0, Partition(), store)
+    heir.step([record(source(5)), record(source(9), 1), record(drop("portal", "full", 3), 2)])
+    zombie.step([record(source(5)), record(drop("portal", "full", 1), 1)])
+    assert get(store, "source/portal/2")["almena.source.events"] == 9
+    assert get(store, "drop/portal/full/0")["almena.drop.count"] == 3
+
+
 def test_rules_show_what_runs_and_what_does_not() -> None:
     store = MemoryStore()
     entry = {"kind": "rules", "loaded": 3, "rejected": [{"rule": "r", "reason": "x"}], "hash": "h"}
