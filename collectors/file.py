@@ -11,6 +11,7 @@ from typing import Literal
 from almena.clock import SECOND, Span
 from almena.errors import ConfigError
 from collectors.base import Common, Sink, Source
+from collectors.checkpoint import patiently
 from collectors.tail import Tail
 
 
@@ -43,10 +44,10 @@ class File(Common):
         tail = await asyncio.to_thread(self._open, name)
         try:
             while True:
-                records = await asyncio.to_thread(tail.poll)
+                records = await patiently(tail.poll)
                 if records:
                     await sink.append(source, records)
-                await asyncio.to_thread(tail.commit)
+                await patiently(tail.commit)
                 if not tail.more:
                     await asyncio.sleep(self.poll / SECOND)
         finally:

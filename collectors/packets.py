@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -68,7 +69,7 @@ class Packets(Common):
             for entry in await asyncio.to_thread(self._whole, {item.key for item in done}):
                 await self._read(self.source(name), sink, entry.path)
                 done = [*done, entry][-_REMEMBERED:]
-                await asyncio.to_thread(checkpoint.save, memory, done)
+                await checkpoint.patiently(partial(checkpoint.save, memory, done))
             await asyncio.sleep(self.poll / SECOND)
 
     def _whole(self, done: set[tuple[str, int, int]]) -> list[_Done]:

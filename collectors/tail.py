@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import logging
 import os
-import secrets
 import stat
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -18,35 +17,15 @@ import msgspec
 from almena.clock import DAY, now
 from collectors import checkpoint
 from collectors.base import Raw
+from collectors.generation import Generation, begin, is_copy, is_same, open_file, reach
 
 log = logging.getLogger("almena.file")
 
-_HEAD, _TAIL = 1024, 256  # bytes at the beginning, and before the place reached, that a file is known by
 _BUDGET = 4 << 20  # bytes handed on in one poll
 _OPEN = 500  # files held open; the others are opened when they change
 _FORGET = 7 * DAY  # a file not seen for so long is a new one when it comes back
 _MOST_FILES = 10_000
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh", b"PK\x03\x04")
-
-
-class Generation(msgspec.Struct):
-    """A file from its first byte to its last, whatever it is called meanwhile; its lane is given once."""
-
-    lane: str
-    path: str
-    device: int
-    inode: int
-    offset: int = 0
-    """The place behind the last line handed on."""
-    skipping: bool = False
-    """True while the rest of a line that was too long is passed over."""
-    head: str = ""
-    tail: str = ""
-    """What the bytes before `offset` were: the same file still has them."""
-    done: bool = False
-    """True once it was rotated and read to its end."""
-    seen: int = 0
-    """When it was last there, microseconds."""
 
 
 class _File:
@@ -107,7 +86,8 @@ class Tail:
             for number in range(len(files)):
                 file = files[(number + self._turn) % len(files)]
                 if left > 0:
-                    left -= self._read(file, records)
+                    with self._careful(file.generation.path, file):
+                        left -= self._read(file, records)
                 else:
                     file.more = True
             return records
@@ -140,12 +120,14 @@ class Tail:
             known.present, known.searched = True, False
             if known.generation.path != path:
                 known.generation.path, self._changed = path, True
-            self._look(known, path, (status.st_size, status.st_mtime_ns))
+            with self._careful(path, known):
+                self._look(known, path, (status.st_size, status.st_mtime_ns))
         self._look_after_rotated()
         self._close_some()
         room = 2 * _OPEN - sum(file.handle is not None for file in self._files.values())
         for path in strangers[: max(room, 0)]:
-            self._meet(path)
+            with self._careful(path):
+                self._meet(path)
         self._at_end = self._at_end and len(strangers) > room
 
     def _paths(self) -> Iterator[tuple[str, os.stat_result]]:
@@ -176,7 +158,7 @@ class Tail:
                 return
         file.look, file.more, file.generation.done = look, True, False
         file.grew = time.monotonic()
-        if not _is_same(file.handle, file.generation):
+        if not is_same(file.handle, file.generation):
             self._begin_again(file)
 
     def _begin_again(self, file: _File) -> None:
@@ -184,7 +166,7 @@ class Tail:
         old = file.generation
         log.info("%s: truncated; reading from its beginning", old.path)
         self._orphans.append(msgspec.structs.replace(old, device=0, inode=0))
-        file.generation = _new(old.path, old.device, old.inode)
+        file.generation = begin(old.path, old.device, old.inode)
         self._changed = True
 
     def _look_after_rotated(self) -> None:
@@ -194,10 +176,12 @@ class Tail:
                 continue
             if file.handle is None and not file.searched and not file.generation.done:
                 file.searched = True
-                self._find_renamed(file)
+                with self._careful(file.generation.path):
+                    self._find_renamed(file)
             if file.handle is not None:
-                status = os.fstat(file.handle)
-                self._look(file, file.generation.path, (status.st_size, status.st_mtime_ns))
+                with self._careful(file.generation.path, file):
+                    status = os.fstat(file.handle)
+                    self._look(file, file.generation.path, (status.st_size, status.st_mtime_ns))
             elif file.deleted or now() - file.generation.seen > _FORGET:
                 del self._files[key]
                 self._changed = True
@@ -212,62 +196,58 @@ class Tail:
         except OSError:
             path = None
         handle = self._open(path, generation) if path is not None else None
-        if handle is not None and _is_same(handle, generation):
-            file.handle = handle
-            log.info("%s: was renamed to %s; reading on", generation.path, path)
-            return
-        if handle is not None:
-            os.close(handle)
+        try:
+            if handle is not None and is_same(handle, generation):
+                file.handle, handle = handle, None
+                log.info("%s: was renamed to %s; reading on", generation.path, path)
+                return
+        finally:
+            if handle is not None:
+                os.close(handle)
         log.warning("%s: is gone; what it was told after byte %d is lost", generation.path, generation.offset)
 
     def _meet(self, path: str) -> None:
         """A file never seen: a copy of one that was read, or a new one."""
+        handle, file = open_file(path), None
         try:
-            handle = _open(path)
-        except OSError as error:
-            self._tell(path, f"cannot be read: {error.strerror}")
-            return
-        status = os.fstat(handle)
-        key = (status.st_dev, status.st_ino)
-        if os.pread(handle, 5, 0).startswith(_COMPRESSED):
-            self._tell(path, "is compressed and not read")
-        elif self._is_copy_of_open(path, handle) or key in self._files:
-            pass
-        else:
-            file = _File(self._adopt(path, handle, status) or self._start(path, handle, status))
-            file.handle = handle
-            file.look = (status.st_size, status.st_mtime_ns)
-            self._files[key] = file
-            self._changed = True
-            return
-        os.close(handle)
+            status = os.fstat(handle)
+            key = (status.st_dev, status.st_ino)
+            if os.pread(handle, 5, 0).startswith(_COMPRESSED):
+                self._tell(path, "is compressed and not read")
+            elif not self._is_copy_of_open(path, handle) and key not in self._files:
+                file = _File(self._adopt(path, handle, status) or self._start(path, handle, status))
+                file.handle, file.look = handle, (status.st_size, status.st_mtime_ns)
+                self._files[key], self._changed = file, True
+        finally:
+            if file is None:
+                os.close(handle)
 
     def _is_copy_of_open(self, path: str, handle: int) -> bool:
         """Whether it is the first half of a copy-and-truncate, whose second half is still to come."""
-        return any(_is_copy(path, handle, file.generation) for file in self._files.values() if file.present)
+        return any(is_copy(path, handle, file.generation) for file in self._files.values() if file.present)
 
     def _adopt(self, path: str, handle: int, status: os.stat_result) -> Generation | None:
         """The truncated generation that `path` is the copy of: what had not been read of it is read here."""
         for known in self._orphans:
-            if _is_copy(path, handle, known):
+            if is_copy(path, handle, known):
                 self._orphans.remove(known)
                 known.path, known.device, known.inode = path, status.st_dev, status.st_ino
-                if not _is_same(handle, known):
-                    _reach(handle, known, status.st_size)
+                if not is_same(handle, known):
+                    reach(handle, known, status.st_size)
                 return known
         return None
 
     def _start(self, path: str, handle: int, status: os.stat_result) -> Generation:
-        generation = _new(path, status.st_dev, status.st_ino)
+        generation = begin(path, status.st_dev, status.st_ino)
         if self._at_end:
             generation.skipping = status.st_size > 0 and os.pread(handle, 1, status.st_size - 1) != b"\n"
-            _reach(handle, generation, status.st_size)
+            reach(handle, generation, status.st_size)
         return generation
 
     def _open(self, path: str, generation: Generation) -> int | None:
         """The file opened, if it is still the one that is meant."""
         try:
-            handle = _open(path)
+            handle = open_file(path)
         except OSError as error:
             self._tell(path, f"cannot be read: {error.strerror}")
             return None
@@ -293,10 +273,15 @@ class Tail:
         data = os.pread(file.handle, size, generation.offset)
         file.more = len(data) == size
         last = not file.present and not file.more and time.monotonic() - file.grew >= self._linger
-        begin = generation.offset
+        count, skipping = len(records), generation.skipping
         end = self._lines(generation, data, last, records)
-        if end != begin:
-            _reach(file.handle, generation, end)
+        if end != generation.offset:
+            try:
+                reach(file.handle, generation, end)
+            except OSError:
+                generation.skipping = skipping
+                del records[count:]
+                raise
             self._changed = True
         if last:
             generation.done = self._changed = True
@@ -336,6 +321,17 @@ class Tail:
             place = behind
         return offset + place
 
+    @contextmanager
+    def _careful(self, path: str, file: _File | None = None) -> Iterator[None]:
+        """A file that cannot be read holds up no other; it is looked at again when it changes, from the same place."""
+        try:
+            yield
+        except OSError as error:
+            self._tell(path, f"cannot be read: {error.strerror}")
+            if file is not None:
+                file.look = (-1, -1)
+                file.close()
+
     def _save(self) -> None:
         known = [file.generation for file in self._files.values()]
         checkpoint.save(self._memory, known + self._orphans)
@@ -346,50 +342,3 @@ class Tail:
         if path not in self._told and len(self._told) < _MOST_FILES:
             self._told.add(path)
             log.warning("%s: %s", path, what)
-
-
-def _new(path: str, device: int, inode: int) -> Generation:
-    """A generation with a lane that no file has ever had."""
-    return Generation(lane=secrets.token_hex(8), path=path, device=device, inode=inode, seen=now())
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-def _reach(handle: int, generation: Generation, offset: int) -> None:
-    """The generation is read up to `offset`: note how it can be told from another with the same inode."""
-    before = generation.offset
-    generation.offset = offset
-    if before < _HEAD or not generation.head:
-        generation.head = _hash(os.pread(handle, min(_HEAD, offset), 0))
-    start = max(0, offset - _TAIL)
-    generation.tail = _hash(os.pread(handle, offset - start, start))
-
-
-def _is_same(handle: int, generation: Generation) -> bool:
-    """Whether the file still holds what was read of it."""
-    offset = generation.offset
-    if offset == 0:
-        return True
-    start = max(0, offset - _TAIL)
-    tail = os.pread(handle, offset - start, start)
-    return (
-        len(tail) == offset - start
-        and _hash(tail) == generation.tail
-        and _hash(os.pread(handle, min(_HEAD, offset), 0)) == generation.head
-    )
-
-
-def _is_copy(path: str, handle: int, generation: Generation) -> bool:
-    """Whether `access.log.1` begins with what `access.log` began with: a rotation that copies."""
-    return (
-        generation.offset >= _HEAD
-        and path != generation.path
-        and path.startswith(generation.path)
-        and _hash(os.pread(handle, _HEAD, 0)) == generation.head
-    )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -111,3 +113,45 @@ def test_a_stop_in_the_middle_repeats_and_never_loses(tmp_path: Path) -> None:
 def test_no_paths_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"collectors\.portal: paths: names no file"):
         asyncio.run(collector(tmp_path, paths=[]).run("portal", Kept()))
+
+
+def test_a_disk_that_refuses_the_checkpoint_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collectors.checkpoint._FIRST_WAIT", 0.01)
+    log = tmp_path / "portal.log"
+    log.write_bytes(b"one\n")
+    real = os.fsync
+    refused: list[str] = []
+
+    def fsync(handle: int) -> None:
+        if refused and refused[-1] != "freed":
+            refused.append("again")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    async def run() -> list[bytes]:
+        sink = Kept()
+        async with running(collector(tmp_path), sink):
+            await until(lambda: len(sink.records) == 1)
+            refused.append("full")
+            with log.open("ab") as file:
+                file.write(b"two\n")
+            await until(lambda: len(refused) > 3)
+            with (tmp_path / "new.log").open("wb") as file:
+                file.write(b"three\n")
+            await asyncio.sleep(0.1)
+            assert b"three" not in sink.texts(), "its lane is not remembered yet"
+            refused.append("freed")
+            await until(lambda: len(sink.records) == 3)
+        return sink.texts()
+
+    assert asyncio.run(run()) == [b"one", b"two", b"three"]
+    kept = Kept()
+
+    async def again() -> None:
+        async with running(collector(tmp_path), kept):
+            await asyncio.sleep(0.1)
+
+    asyncio.run(again())
+    assert kept.records == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections import Counter
@@ -317,6 +318,43 @@ def test_a_large_file_does_not_hold_up_a_small_one(tmp_path: Path, monkeypatch: 
         reader.tail.commit()
         polls += 1
         assert polls < 4
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("good", range(7))
+def test_a_file_that_cannot_be_read_holds_up_no_other_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, good: int
+) -> None:
+    put(tmp_path / "a.log", b"a1\n")
+    put(tmp_path / "b.log", b"b1\n")
+    reader = Reader(tmp_path, "*.log")
+    assert sorted(reader.read()) == [b"a1", b"b1"]
+    sick = (tmp_path / "a.log").stat().st_ino
+    before = descriptors()
+    real, seen = os.pread, []
+
+    def pread(handle: int, size: int, offset: int) -> bytes:
+        if os.fstat(handle).st_ino == sick:
+            seen.append(handle)
+            if len(seen) > good:
+                raise OSError(errno.EIO, "Input/output error")
+        return real(handle, size, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    put(tmp_path / "a.log", b"a2\n")
+    put(tmp_path / "b.log", b"b2\n")
+    new = [record.data for _ in range(40) for record in reader.tail.poll()]
+    reader.tail.commit()
+    assert new in ([b"b2"], [b"a2", b"b2"], [b"b2", b"a2"])
+    assert len(caplog.records) <= 1
+    assert descriptors() <= before + 1, "nothing stays open"
+    monkeypatch.undo()
+    assert sorted(new + reader.read()) == [b"a2", b"b2"]
+    reader.restart()
+    assert reader.read() == []
 
 
 def test_a_damaged_checkpoint_is_told(tmp_path: Path, log: Path) -> None:
