@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import logging
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+
+log = logging.getLogger("almena.metrics")
 
 _STEP_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _DELAY_BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
@@ -29,7 +41,7 @@ BUS_LAG = Gauge(
     ["topic", "group", "partition"],
     multiprocess_mode="mostrecent",
 )
-BUS_GAPS = Counter("almena_bus_gap_records_total", "Records trimmed before they were read.", ["topic"])
+BUS_GAPS = Counter("almena_bus_gap_records_total", "Records trimmed or damaged before they were read.", ["topic"])
 STEP_DURATION = Histogram(
     "almena_step_duration_seconds", "One atomic step of a role.", ["stage"], buckets=_STEP_BUCKETS
 )
@@ -70,4 +82,55 @@ def render(multiprocess_dir: str | None) -> bytes:
         return generate_latest()
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=multiprocess_dir)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    with _locked(Path(multiprocess_dir), fcntl.LOCK_SH):
+        return generate_latest(registry)
+
+
+def bury_dead(folder: Path) -> None:
+    """Add what ended processes counted to the files of process 0: each restart would leave more files for ever."""
+    with _locked(folder, fcntl.LOCK_EX):
+        for file in sorted(folder.glob("*_*.db")):
+            kind, _, pid = file.stem.rpartition("_")
+            if pid == "0" or _lives(int(pid)):
+                continue
+            if not kind.startswith("gauge_live"):
+                _add(file, folder / f"{kind}_0.db", kind)
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Nobody reads while what was counted moves from one file to another."""
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, how)
+        yield
+
+
+def _add(file: Path, heir: Path, kind: str) -> None:
+    total = MmapedDict(str(heir))  # type: ignore[no-untyped-call]
+    try:
+        for key, value, moment, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]
+            msgspec.json.decode(key, type=tuple[str, str, dict[str, str], str])
+            known, before = total.read_value(key)  # type: ignore[no-untyped-call]
+            match kind:
+                case "gauge_max":
+                    value = max(value, known)
+                case "gauge_mostrecent":
+                    moment, value = max((moment, value), (before, known))
+                case _:
+                    value += known
+            total.write_value(key, value, moment)  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError, struct.error, msgspec.MsgspecError) as error:  # killed while it wrote
+        log.warning("%s: damaged (%s); what it counted last is left out", file.name, error)
+    finally:
+        total.close()  # type: ignore[no-untyped-call]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import logging.handlers
 import os
@@ -17,12 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from almena import metrics
+from almena.errors import AlmenaError
+
 log = logging.getLogger("almena.supervisor")
 
 FIRST_PAUSE = 0.2
 """Seconds before a role that died is started again; doubles while it keeps dying young."""
 
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 5.0
 """Seconds between two starts at most."""
 
 LOG_BYTES = 5_000_000
@@ -52,22 +56,17 @@ class Supervisor:
     config: Path
     """The configuration every role reads."""
     data: Path
-    """Where `metrics/` (shared counters) and `logs/` go."""
+    """Where `logs/` go, and the shared counters in `metrics/` on a machine without a file system in memory."""
     quiet: bool = False
     """Roles write to `logs/ROLE.log` instead of this terminal."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """More environment variables for the roles."""
     _running: list[_Role] = field(default_factory=list)
-
-    @property
-    def metrics_dir(self) -> Path:
-        """Where the processes share their metrics."""
-        return self.data / "metrics"
+    _metrics: Path = Path()
 
     def start(self) -> None:
         """Start every role; metrics of an earlier run are forgotten."""
-        shutil.rmtree(self.metrics_dir, ignore_errors=True)
-        self.metrics_dir.mkdir(parents=True)
+        self._metrics = _metrics_folder(self.data)
         (self.data / "logs").mkdir(parents=True, exist_ok=True)
         for name in self.roles:
             role = _Role(name)
@@ -76,7 +75,8 @@ class Supervisor:
 
     def watch(self, stop: threading.Event) -> None:
         """Restart what dies until `stop` is set."""
-        while not stop.wait(0.1):
+        while not stop.is_set():  # not `stop.wait`, whose lock a signal handler would wait for in vain
+            time.sleep(0.1)
             self.tend()
 
     def tend(self) -> None:
@@ -105,6 +105,7 @@ class Supervisor:
                 clean = False
             self._close(process)
         self._running.clear()
+        shutil.rmtree(self._metrics, ignore_errors=True)
         return clean
 
     def pid(self, name: str) -> int | None:
@@ -119,42 +120,45 @@ class Supervisor:
         return {role.name: role.restarts for role in self._running}
 
     def _spawn(self, role: _Role) -> None:
-        environment = {**os.environ, **self.extra, "PROMETHEUS_MULTIPROC_DIR": str(self.metrics_dir)}
+        environment = {**os.environ, **self.extra, "PROMETHEUS_MULTIPROC_DIR": str(self._metrics)}
         environment["ALMENA_SUPERVISED"] = "1"
         environment["ALMENA_RESTARTED"] = "1" if role.restarts else ""
         command = [sys.executable, "-m", "almena", role.name, "--config", str(self.config)]
         output = subprocess.PIPE if self.quiet else None
-        role.process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=_errors(output),
-            start_new_session=True,
-        )
+        role.started = time.monotonic()
+        try:
+            role.process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=None if output is None else subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:  # no memory, no processes left
+            self._wait_before_next(role, f"could not be started: {error}")
+            return
         if role.process.stdout is not None:
             file = self.data / "logs" / f"{role.name}.log"
             threading.Thread(
                 target=_keep, args=(role.process.stdout, file), name=f"log-{role.name}", daemon=True
             ).start()
-        role.started = time.monotonic()
 
     def _bury(self, role: _Role) -> None:
         process = role.process
         if process is None:
             return
-        age = time.monotonic() - role.started
-        role.pause = FIRST_PAUSE if age > _YOUNG else min(role.pause * 2, LONGEST_PAUSE)
-        role.due = time.monotonic() + role.pause
-        log.warning("%s ended with code %s; starting it again in %.1f s", role.name, process.returncode, role.pause)
-        self._forget_metrics(process.pid)
+        self._wait_before_next(role, f"ended with code {process.returncode}")
+        metrics.bury_dead(self._metrics)
         self._close(process)
         role.process = None
 
-    def _forget_metrics(self, pid: int) -> None:
-        """Live gauges of a dead process must not count; its counters must."""
-        for file in self.metrics_dir.glob(f"gauge_live*_{pid}.db"):
-            file.unlink(missing_ok=True)
+    @staticmethod
+    def _wait_before_next(role: _Role, what: str) -> None:
+        age = time.monotonic() - role.started
+        role.pause = FIRST_PAUSE if age > _YOUNG else min(role.pause * 2, LONGEST_PAUSE)
+        role.due = time.monotonic() + role.pause
+        log.warning("%s %s; starting it again in %.1f s", role.name, what, role.pause)
 
     @staticmethod
     def _close(process: subprocess.Popen[bytes]) -> None:
@@ -162,14 +166,30 @@ class Supervisor:
             process.stdin.close()
 
 
-def _errors(output: int | None) -> int | None:
-    return None if output is None else subprocess.STDOUT
+def _metrics_folder(data: Path) -> Path:
+    """An empty folder for the counters the roles share: in memory, since a full disk kills who maps a file on it."""
+    name = hashlib.blake2b(os.fsencode(data.resolve()), digest_size=8).hexdigest()
+    for folder in (Path("/dev/shm") / f"almena-{os.getuid()}-{name}", data / "metrics"):  # noqa: S108
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True, mode=0o700)
+        except OSError:
+            continue
+        return folder
+    raise AlmenaError(f"{data}: cannot be written to; the roles share their counters there")
+
+
+class _Log(logging.handlers.RotatingFileHandler):
+    """A file that is turned over before it grows large; a full disk costs its lines, never the role that says them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Leave the line out."""
 
 
 def _keep(output: IO[bytes], file: Path) -> None:
-    """Write what a role says into a file that is turned over before it grows large."""
-    handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
-    with output, contextlib.closing(handler):
+    """Write what a role says into its log."""
+    handler = _Log(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
+    with output, contextlib.suppress(OSError), contextlib.closing(handler):
         while line := output.readline(_LONGEST_LINE):
             text = line.decode("utf-8", "replace").rstrip("\n")
             handler.emit(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -121,8 +122,8 @@ def _together(
     threads = [threading.Thread(target=guarded, args=(part,), name=name, daemon=True) for name, part in parts.items()]
     for thread in threads:
         thread.start()
-    while not stop.wait(0.2) and not halt.is_set():
-        pass
+    while not stop.is_set() and not halt.is_set():  # not `stop.wait`: a signal handler would wait for its lock in vain
+        time.sleep(0.1)
     halt.set()
     for thread in threads:
         thread.join(timeout=30.0)
