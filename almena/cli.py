@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="almena",
     help="Almena: logs in, attacks and frauds out, in time.\n\nBegin with [bold]almena demo[/bold].",
+    epilog="Example: almena demo --data data",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-rules_app = typer.Typer(no_args_is_help=True, help="Check and test Sigma rules.")
-dead_app = typer.Typer(no_args_is_help=True, help="Look at dead letters and put them back after a fix.")
+rules_app = typer.Typer(
+    no_args_is_help=True, help="Check and test Sigma rules.", epilog="Example: almena rules check rules/"
+)
+dead_app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at dead letters (records that were not understood) and put them back after a fix.",
+    epilog="Example: almena dead list --limit 20",
+)
 app.add_typer(rules_app, name="rules")
 app.add_typer(dead_app, name="dead")
 
@@ -33,6 +40,20 @@ ConfigOption = Annotated[
 ]
 RulesOption = Annotated[
     list[Path] | None, typer.Option("--rules", help="A folder or archive of Sigma rules; may be given again.")
+]
+
+
+RulesArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[DIR]", help="A folder, file or archive of Sigma rules; the project's own when none is named."
+    ),
+]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Everything one by one, also when there is much of the same kind.")
+]
+LetterArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The letter's id, as `almena dead list` shows it.", show_default=False)
 ]
 
 
@@ -46,6 +67,9 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        print(f"almena: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
     sys.exit(0)
 
 
@@ -70,7 +94,7 @@ def demo(
         bool, typer.Option("--once", help="Play the scenes as fast as possible, then report and end.")
     ] = False,
     data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path("data"),
-    port: Annotated[int, typer.Option(help="Port of the console on 127.0.0.1.")] = 8080,
+    port: Annotated[int, typer.Option(help="Port of the console on 127.0.0.1; 0 for any.", min=0, max=65_535)] = 8080,
     seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 1,
 ) -> None:
     """Run everything on this machine with simulated traffic, attacks and frauds."""
@@ -89,7 +113,10 @@ def up(config: ConfigOption = None) -> None:
 
 @app.command(epilog="Example: almena replay access.log events.ndjson Security.evtx")
 def replay(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders; .gz and .xz are opened.", show_default=False)],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Files or folders; .gz and .xz are opened.", show_default=False),
+    ],
     rules: RulesOption = None,
     format_: Annotated[
         str, typer.Option("--format", help="auto, native, evtx, pcap, or a parser's name; native: records as they are.")
@@ -105,7 +132,7 @@ def replay(
 
 @app.command(epilog="Example: almena parse --parser nginx access.log")
 def parse(
-    file: Annotated[Path, typer.Argument(help="The file of records.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of records.", show_default=False)],
     parser: Annotated[str, typer.Option(help="A parser's name, evtx, pcap or auto.")] = "auto",
     zone: Annotated[str, typer.Option(help="Time zone of times written without one.")] = "America/Mexico_City",
 ) -> None:
@@ -116,19 +143,19 @@ def parse(
 
 
 @rules_app.command("check", epilog="Example: almena rules check rules/")
-def rules_check(directory: Annotated[Path | None, typer.Argument(metavar="[DIR]")] = None) -> None:
-    """Load every rule and say which are rejected, and why; the project's own when no folder is named."""
+def rules_check(directory: RulesArgument = None, all_: AllOption = False) -> None:
+    """Load every rule and say which are rejected, and why, and what their authors should look at."""
     from almena.app.offline import rules_check as run
 
-    raise typer.Exit(run(directory))
+    raise typer.Exit(run(directory, every=all_))
 
 
 @rules_app.command("test", epilog="Example: almena rules test rules/linux")
-def rules_test(directory: Annotated[Path | None, typer.Argument(metavar="[DIR]")] = None) -> None:
+def rules_test(directory: RulesArgument = None, all_: AllOption = False) -> None:
     """Run every rule's own examples."""
     from almena.app.offline import rules_test as run
 
-    raise typer.Exit(run(directory))
+    raise typer.Exit(run(directory, every=all_))
 
 
 @app.command(epilog="Example: almena status --json | jq .lag")
@@ -145,7 +172,7 @@ def status(
 @dead_app.command("list", epilog="Example: almena dead list --limit 20")
 def dead_list(
     config: ConfigOption = None,
-    limit: Annotated[int, typer.Option(help="How many at most.")] = 100,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 100,
     all_: Annotated[bool, typer.Option("--all", help="Also those that were put back.")] = False,
 ) -> None:
     """List dead letters, newest first: id, when, source, parser, reason."""
@@ -155,7 +182,7 @@ def dead_list(
 
 
 @dead_app.command("show", epilog="Example: almena dead show 3f9a1c0d2e4b5a67")
-def dead_show(letter: Annotated[str, typer.Argument(metavar="ID")], config: ConfigOption = None) -> None:
+def dead_show(letter: LetterArgument, config: ConfigOption = None) -> None:
     """Open one dead letter and show its original bytes; the look is written to the audit."""
     from almena.app.operate import dead_show as run
 
@@ -164,11 +191,13 @@ def dead_show(letter: Annotated[str, typer.Argument(metavar="ID")], config: Conf
 
 @dead_app.command("replay", epilog="Example: almena dead replay --source portal-nginx")
 def dead_replay(
-    letters: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    letters: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Letters' ids; all that wait when none is named.")
+    ] = None,
     config: ConfigOption = None,
     source: Annotated[str, typer.Option(help="Only this source's.")] = "",
 ) -> None:
-    """Parse dead letters again and put those that are understood now on the bus; all of them when none is named."""
+    """Parse dead letters again and put those that are understood now on the bus."""
     from almena.app.operate import dead_replay as run
 
     raise typer.Exit(run(_config(config), letters or [], source))
@@ -176,7 +205,8 @@ def dead_replay(
 
 @app.command(epilog="Example: almena backup almena-2026-11-22.tar.gz")
 def backup(
-    file: Annotated[Path, typer.Argument(help="The archive to write.", show_default=False)], config: ConfigOption = None
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write.", show_default=False)],
+    config: ConfigOption = None,
 ) -> None:
     """Write bus, store, checkpoints and the secret key into one archive, while everything runs."""
     from almena.app.operate import backup as run
@@ -186,7 +216,9 @@ def backup(
 
 @app.command(epilog="Example: almena restore almena-2026-11-22.tar.gz")
 def restore(
-    file: Annotated[Path, typer.Argument(help="An archive that `almena backup` wrote.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An archive that `almena backup` wrote.", show_default=False)
+    ],
     config: ConfigOption = None,
     force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
 ) -> None:
@@ -202,6 +234,14 @@ def _config(path: Path | None) -> Config:
     return configuration(path)
 
 
+MemberOption = Annotated[
+    str,
+    typer.Option(
+        "--member", help="This process's name among those that share the work, the host's when not given; keep it."
+    ),
+]
+
+
 def _role(name: str, text: str) -> None:
     def command(config: ConfigOption = None) -> None:
         from almena.app.roles import run_role
@@ -212,8 +252,18 @@ def _role(name: str, text: str) -> None:
     app.command(name, epilog=f"Example: almena {name} --config almena.toml", rich_help_panel="Roles")(command)
 
 
+def _stage(name: str, text: str) -> None:
+    def command(config: ConfigOption = None, member: MemberOption = "") -> None:
+        from almena.app.roles import run_role
+
+        raise typer.Exit(run_role(name, _config(config), member))
+
+    command.__doc__ = text
+    app.command(name, epilog=f"Example: almena {name} --member second", rich_help_panel="Roles")(command)
+
+
 _role("collect", "Take records in, parse and mask them, and append them to the bus.")
-_role("detect", "Run rules and detectors over events.")
-_role("correlate", "Run correlations and baselines over hits, in event time.")
-_role("desk", "Group, suppress and store alerts, and tell people.")
+_stage("detect", "Run rules and detectors over events.")
+_stage("correlate", "Run correlations and baselines over hits, in event time.")
+_stage("desk", "Group, suppress and store alerts, and tell people.")
 _role("console", "Serve the console and the API.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from almena.bus import TOPICS, Bus, open_bus
 from almena.config import Components, Config, load
+from almena.errors import UsageError
 from almena.paths import rules_dir
 from almena.sealing import Secret
 from almena.store import Store, open_store
@@ -80,9 +81,9 @@ def bus_of(config: Config) -> Bus:
     return bus
 
 
-def member(role: str) -> str:
+def member(role: str, name: str = "") -> str:
     """This process's name in its group: static, so that it takes its partitions back at once after a crash."""
-    return f"{role}@{socket.gethostname()}"
+    return f"{role}@{name or socket.gethostname()}"
 
 
 def ruleset(config: Config) -> RuleSet:
@@ -122,7 +123,11 @@ def operators_of(models: Iterable[Any], rules: RuleSet) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def opened(config: Config) -> Iterator[tuple[Bus, Store]]:
-    """The bus and the store, closed at the end."""
+    """The bus and the store of an installation that is there, closed at the end; raises UsageError when none is."""
+    for url in (config.bus, config.store):
+        scheme, _, path = url.partition(":")
+        if scheme == "sqlite" and not Path(path).exists():
+            raise UsageError(f"{path}: there is no installation; `--config FILE` names one, `almena up` starts it")
     bus, store = bus_of(config), open_store(config.store)
     try:
         yield bus, store

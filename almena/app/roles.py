@@ -26,22 +26,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("almena")
 
+STAGES = ("detect", "correlate", "desk")
+"""The roles that read the bus, of which several may share the work."""
 
-def run_role(role: str, config: Config) -> int:
-    """Run one role until it is told to stop; returns its exit code."""
+
+def run_role(role: str, config: Config, name: str = "") -> int:
+    """Run one role until it is told to stop; returns its exit code. `name` is the member's name in its group."""
     from almena import metrics
     from almena.supervisor import until_told
 
     configure_logging(role)
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        metrics.bury_dead(Path(folder))
     if os.environ.get("ALMENA_RESTARTED"):
         metrics.RESTARTS.labels(role).inc()
     stop = threading.Event()
-    if role in ("detect", "correlate", "desk"):
-        until_told(stop)
     try:
-        {"collect": collect, "detect": detect, "correlate": correlate, "desk": desk, "console": console}[role](
-            config, stop
-        )
+        if role in STAGES:
+            until_told(stop)
+            {"detect": detect, "correlate": correlate, "desk": desk}[role](config, stop, member(role, name))
+        else:
+            {"collect": collect, "console": console}[role](config)
     except Fenced as error:
         log.error("%s", error)
         return 3
@@ -57,7 +62,7 @@ def configure_logging(role: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-def collect(config: Config, stop: threading.Event) -> None:
+def collect(config: Config) -> None:
     """Run every collector of the configuration on one intake."""
     from almena.masking import Masker
     from almena.supervisor import lifeline
@@ -79,12 +84,24 @@ def collect(config: Config, stop: threading.Event) -> None:
                 group.create_task(collector.run(name, sink), name=name)
 
     lifeline()
-    with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(main())
-    bus.close()
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(main())
+    except BaseExceptionGroup as group:
+        raise _told(group) from group
+    finally:
+        bus.close()
 
 
-def detect(config: Config, stop: threading.Event) -> None:
+def _told(failure: BaseException) -> BaseException:
+    """What a person can act on among the failures of collectors; all of them when there is nothing."""
+    if isinstance(failure, BaseExceptionGroup):
+        found = map(_told, failure.exceptions)
+        return next((item for item in found if isinstance(item, AlmenaError)), failure)
+    return failure
+
+
+def detect(config: Config, stop: threading.Event, name: str) -> None:
     """Run rules and detectors over events."""
     from almena.detect import Detect, hit_record
     from detectors.sigma.detector import SigmaDetector
@@ -111,7 +128,7 @@ def detect(config: Config, stop: threading.Event) -> None:
             seal=seal,
         )
 
-    Stage("detect", bus.session(EVENTS, group="detect", member=member("detect")), open_work).run(stop)
+    Stage("detect", bus.session(EVENTS, group="detect", member=name), open_work).run(stop)
     bus.close()
 
 
@@ -132,7 +149,7 @@ def tell_rules(bus: Bus, rules: RuleSet) -> None:
     bus.append(LEDGER, [Record("rules", msgspec.json.encode(entry))])
 
 
-def correlate(config: Config, stop: threading.Event) -> None:
+def correlate(config: Config, stop: threading.Event, name: str) -> None:
     """Run correlations and baselines over hits."""
     from almena.correlate import Correlate
 
@@ -142,11 +159,11 @@ def correlate(config: Config, stop: threading.Event) -> None:
     def open_work(partition: int, state: Partition) -> Correlate:
         return Correlate(partition, state, operators=operators, event_partitions=bus.partitions(EVENTS))
 
-    Stage("correlate", bus.session(HITS, group="correlate", member=member("correlate")), open_work).run(stop)
+    Stage("correlate", bus.session(HITS, group="correlate", member=name), open_work).run(stop)
     bus.close()
 
 
-def console(config: Config, stop: threading.Event) -> None:
+def console(config: Config) -> None:
     """Serve the console and the API."""
     from almena import metrics
     from almena.app.catalogue import catalogue
@@ -201,7 +218,7 @@ def password_file(config: Config) -> Path:
     return Path(config.data) / "admin-password"
 
 
-def desk(config: Config, stop: threading.Event) -> None:
+def desk(config: Config, stop: threading.Event, name: str) -> None:
     """Store alerts, dead letters and counts, and tell people."""
     from almena.desk.role import run
     from almena.store import open_store
@@ -216,7 +233,7 @@ def desk(config: Config, stop: threading.Event) -> None:
             bus,
             store,
             config.desk,
-            member=member("desk"),
+            member=name,
             stop=stop,
             channels=config.notify,
             agencies={name: agency.name for name, agency in config.agencies.items()},
