@@ -31,6 +31,9 @@ ENTITY_FIELDS = (
 )
 """Whom an alert is about when its rule does not say: the first of these that the event has."""
 
+_OF_EVENT = ("event.dataset", "event.category", "event.type", "event.action", "event.outcome", "event.code")
+"""What an alert takes from its first event's `event.*`."""
+
 _RELATED = {
     "related.ip": ("source.ip", "destination.ip", "client.ip", "server.ip", "host.ip"),
     "related.user": ("user.name", "user.target.name", "user.effective.name"),
@@ -83,20 +86,31 @@ def build(
     events (or the hit's fields) it rests on; `revision` is (watermark, count): the highest wins.
     """
     last = first if last is None else last
-    document = {name: value for name, value in first.items() if not name.startswith("event.")}
-    for name in (
-        "event.dataset",
-        "event.category",
-        "event.type",
-        "event.action",
-        "event.outcome",
-        "event.code",
-    ):
-        if name in first:
-            document[name] = first[name]
-    document.update(extra or {})
-    document |= {
-        "@timestamp": first["@timestamp"],
+    return check(
+        {name: value for name, value in first.items() if not name.startswith("event.") or name in _OF_EVENT}
+        | dict(extra or {})
+        | _event(first, last, level, reason)
+        | _rule(rule)
+        | {
+            "@timestamp": first["@timestamp"],
+            "message": str(rule["name"]),
+            "almena.alert.id": identity,
+            "almena.alert.level": level,
+            "almena.alert.count": count,
+            "almena.alert.entity": entity_of(first) if entity is None else entity,
+            "almena.alert.first_seen": first["@timestamp"],
+            "almena.alert.last_seen": last["@timestamp"],
+            "almena.alert.revision": list(revision),
+            "almena.alert.words": {language: dict(texts) for language, texts in words.items()},
+            "almena.alert.explanation": dict(explanation or {}),
+            "almena.alert.evidence": {"first": dict(first), "last": dict(last)},
+        }
+        | _related(first, last)
+    )
+
+
+def _event(first: Event, last: Event, level: str, reason: str) -> Alert:
+    return {
         "event.kind": "alert",
         "event.module": "almena",
         "event.id": str(first.get("event.id", "")),
@@ -105,31 +119,25 @@ def build(
         "event.reason": reason,
         "event.start": first["@timestamp"],
         "event.end": last["@timestamp"],
-        "message": str(rule["name"]),
-        "rule.id": str(rule["id"]),
-        "rule.name": str(rule["name"]),
-        "rule.version": str(rule.get("version", "")),
-        "almena.alert.id": identity,
-        "almena.alert.level": level,
-        "almena.alert.count": count,
-        "almena.alert.entity": entity_of(first) if entity is None else entity,
-        "almena.alert.first_seen": first["@timestamp"],
-        "almena.alert.last_seen": last["@timestamp"],
-        "almena.alert.revision": list(revision),
-        "almena.alert.words": {language: dict(texts) for language, texts in words.items()},
-        "almena.alert.explanation": dict(explanation or {}),
-        "almena.alert.evidence": {"first": dict(first), "last": dict(last)},
     }
-    if rule.get("reference"):
-        document["rule.reference"] = str(rule["reference"])
-    if rule.get("description"):
-        document["rule.description"] = str(rule["description"])
+
+
+def _rule(rule: Mapping[str, Any]) -> Alert:
+    found: Alert = {"rule.id": str(rule["id"]), "rule.name": str(rule["name"])}
+    found["rule.version"] = str(rule.get("version", ""))
+    for name in ("reference", "description"):
+        if rule.get(name):
+            found[f"rule.{name}"] = str(rule[name])
+    return found | threat(rule.get("tags") or ())
+
+
+def _related(first: Event, last: Event) -> Alert:
+    found = {}
     for related, names in _RELATED.items():
         values = {str(event[name]) for event in (first, last) for name in names if event.get(name)}
         if values:
-            document[related] = sorted(values)
-    document |= threat(rule.get("tags") or ())
-    return check(document)
+            found[related] = sorted(values)
+    return found
 
 
 def threat(tags: Sequence[str]) -> dict[str, Any]:

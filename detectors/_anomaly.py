@@ -143,15 +143,6 @@ def model_alert(
     """
     view = {**first, **values}
     said = {language: {key: render(text, view) for key, text in texts.items()} for language, texts in words.items()}
-    anomaly = {
-        "almena.anomaly.detector": str(rule["id"]).rpartition(".")[2],
-        "almena.anomaly.observed": safe(finding.observed, 1_000),
-        "almena.anomaly.expected": safe(finding.expected, 1_000),
-        "almena.anomaly.history": finding.history,
-        "almena.anomaly.p": finding.p,
-        "almena.anomaly.peers": finding.peers,
-        "almena.anomaly.contributions": {"top": [dict(item) for item in finding.contributions]},
-    }
     root = {"kind": "model", "contributions": [dict(item) for item in finding.contributions]}
     return build(
         identity=identity,
@@ -165,8 +156,21 @@ def model_alert(
         explanation={"condition": str(rule["id"]), "root": root},
         entity=entity,
         revision=(moment, count),
-        extra={name: value for name, value in anomaly.items() if value is not None},
+        extra=_anomaly(finding, str(rule["id"]).rpartition(".")[2]),
     )
+
+
+def _anomaly(finding: Finding, detector: str) -> dict[str, Any]:
+    fields = {
+        "almena.anomaly.detector": detector,
+        "almena.anomaly.observed": safe(finding.observed, 1_000),
+        "almena.anomaly.expected": safe(finding.expected, 1_000),
+        "almena.anomaly.history": finding.history,
+        "almena.anomaly.p": finding.p,
+        "almena.anomaly.peers": finding.peers,
+        "almena.anomaly.contributions": {"top": [dict(item) for item in finding.contributions]},
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def appended(hit: Hit) -> int:

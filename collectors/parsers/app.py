@@ -20,6 +20,7 @@ from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers.common import as_text, flat, instant, json_object, number
+from collectors.parsers.ecs import OWN
 
 ACTIONS: dict[str, frozenset[str]] = {
     dataset: frozenset(actions.split())
@@ -67,7 +68,6 @@ _COMMON = frozenset(
     )
 )
 _FAMILIES = ("http.", "url.", "user.target.")
-_OWN = ("almena.alert.", "almena.anomaly.", "almena.misfit", "almena.source.")
 _LOGINS = {"login": "start", "login_failed": "start", "notary_login": "start", "logout": "end"}
 
 
@@ -116,7 +116,7 @@ def _place(name: str) -> tuple[str, str]:
     known = ecs_fields().get(name)
     if name in _RENAMED:
         return _RENAMED[name], "keyword"
-    if known is not None and not name.startswith(_OWN) and name not in ("almena.alert", "almena.anomaly"):
+    if known is not None and not name.startswith(OWN) and name not in ("almena.alert", "almena.anomaly"):
         if name in _COMMON or name.startswith(_FAMILIES):
             return name, known.type
         if name.startswith("almena."):

@@ -26,7 +26,8 @@ _TIMES = (
     "datetime",
     "date",
 )
-_OWN = ("almena.alert.", "almena.anomaly.", "almena.misfit", "almena.source.")
+OWN = ("almena.alert.", "almena.anomaly.", "almena.misfit", "almena.source.")
+"""How the names begin that only Almena gives a value."""
 
 
 def parse(raw: bytes, context: Context) -> Event:
@@ -64,7 +65,7 @@ def disarm(fields: Event) -> Event:
     for name, value in fields.items():
         if name == "event.id":
             event["almena.app.event_id"] = as_text(value)
-        elif name.startswith(_OWN):
+        elif name.startswith(OWN):
             event[f"almena.app.{name[7:]}"] = as_text(value)
         elif name != "event.ingested":
             event[name] = value

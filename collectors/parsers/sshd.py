@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 
-from almena.clock import format_time
-from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pam
-from collectors.parsers.common import put_source, text
+from collectors.parsers import pam, program
+from collectors.parsers.common import put_source
 
 PROGRAMS = ("sshd", "sshd-session", "sshd-auth")
 
@@ -32,19 +30,7 @@ _REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ?", re.ASCII)
 
 def parse(raw: bytes, context: Context) -> Event:
     """One event from a syslog line of sshd or from its bare message; raises ParseError for anything else."""
-    from collectors.parsers import syslog
-
-    line = text(raw)
-    if syslog.begins(line):
-        event = syslog.convert(line, context)
-        if event.get("process.name") != "sshd":
-            raise ParseError("a syslog line, but none of sshd; parse it with 'syslog'")
-        return event
-    event = {"@timestamp": format_time(context.received), "process.name": "sshd"}
-    if not read(line, event):
-        raise ParseError("neither a syslog line nor a message of sshd that is known", 0)
-    event |= {"event.kind": "event", "event.dataset": "system.auth", "message": line, "event.original": line}
-    return event
+    return program.parse(raw, context, ("sshd",), read)
 
 
 def read(message: str, event: Event) -> bool:

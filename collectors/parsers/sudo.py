@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import re
 
-from almena.clock import format_time
-from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pam
-from collectors.parsers.common import text
+from collectors.parsers import pam, program
 
 PROGRAMS = ("sudo", "su")
 
@@ -42,19 +39,7 @@ _SU = (
 
 def parse(raw: bytes, context: Context) -> Event:
     """One event from a syslog line of sudo or su, or a bare message of sudo; ParseError for anything else."""
-    from collectors.parsers import syslog
-
-    line = text(raw)
-    if syslog.begins(line):
-        event = syslog.convert(line, context)
-        if event.get("process.name") not in PROGRAMS:
-            raise ParseError("a syslog line, but none of sudo or su; parse it with 'syslog'")
-        return event
-    event = {"@timestamp": format_time(context.received), "process.name": "sudo"}
-    if not read(line, event):
-        raise ParseError("neither a syslog line nor a message of sudo that is known", 0)
-    event |= {"event.kind": "event", "event.dataset": "system.auth", "message": line, "event.original": line}
-    return event
+    return program.parse(raw, context, PROGRAMS, read)
 
 
 def read(message: str, event: Event) -> bool:
