@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,9 +28,9 @@ from almena.supervisor import Supervisor
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 TOML = """
-bus = "sqlite:bus.sqlite"
-store = "sqlite:store.sqlite"
-data = "."
+bus = "sqlite:{data}/bus.sqlite"
+store = "sqlite:{data}/store.sqlite"
+data = "{data}"
 partitions = {partitions}
 
 [agencies.sfa]
@@ -38,6 +41,7 @@ name = "Centro Digital de Operaciones"
 [collectors.apps]
 type = "http"
 listen = "127.0.0.1:{http}"
+append_timeout = "{patience}"
 [collectors.apps.tokens.identidad]
 agency = "sfa"
 token = "{token}"
@@ -64,10 +68,23 @@ def free_port() -> int:
 
 
 class Installation:
-    """One installation under `folder`; `start` it, send to it, and ask it."""
+    """One installation under `folder`; `start` it, send to it, and ask it.
 
-    def __init__(self, folder: Path, *, partitions: int = 2, more: str = "") -> None:
+    `data` is the folder of bus, store and all that is written, `patience` how long a request waits to be durable.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        partitions: int = 2,
+        more: str = "",
+        data: str = ".",
+        patience: str = "30s",
+        roles: Sequence[str] = ROLES,
+    ) -> None:
         self.folder = folder
+        self.data = folder / data
         self.http, self.console = free_port(), free_port()
         (folder / "in").mkdir(parents=True)
         self.log = folder / "in" / "auth.log"
@@ -75,10 +92,17 @@ class Installation:
         self.file = folder / "almena.toml"
         self.file.write_text(
             TOML.format(
-                partitions=partitions, http=self.http, console=self.console, token=TOKEN, folder=folder, more=more
+                partitions=partitions,
+                http=self.http,
+                console=self.console,
+                token=TOKEN,
+                folder=folder,
+                more=more,
+                data=data,
+                patience=patience,
             )
         )
-        self.supervisor = Supervisor(ROLES, self.file, folder, quiet=True)
+        self.supervisor = Supervisor(roles, self.file, self.data, quiet=True)
         self.stop = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -89,6 +113,7 @@ class Installation:
     @contextmanager
     def running(self) -> Iterator[Installation]:
         self.supervisor.start()
+        self.stop.clear()
         self._watch = threading.Thread(target=self.supervisor.watch, args=(self.stop,))
         self._watch.start()
         try:
@@ -114,32 +139,35 @@ class Installation:
 
     def tail(self) -> str:
         """The last lines of every role's log."""
-        paths = sorted((self.folder / "logs").glob("*"))
+        paths = sorted((self.data / "logs").glob("*"))
         return "\n".join(
             f"== {path.name}\n" + "\n".join(path.read_text("utf-8", "replace").splitlines()[-15:]) for path in paths
         )
 
     def post(self, events: list[dict[str, Any]], batch: str, *, patience: float = 60) -> httpx.Response:
         """Send a batch until it is acknowledged, like a client that does not give up."""
+        deadline = time.monotonic() + patience
+        while True:
+            answer = self.try_to_post(events, batch)
+            if answer is not None:
+                if answer.status_code == 200:
+                    return answer
+                assert answer.status_code in (429, 503), answer.text
+            assert time.monotonic() < deadline, f"batch {batch} was never acknowledged\n{self.tail()}"
+            time.sleep(0.05)
+
+    def try_to_post(self, events: list[dict[str, Any]], batch: str) -> httpx.Response | None:
+        """Send a batch once; the answer, when there is one."""
         body = b"\n".join(msgspec.json.encode(event) for event in events)
         headers = {
             "Authorization": f"Bearer {TOKEN}",
             "Content-Type": "application/x-ndjson",
             "Idempotency-Key": batch,
         }
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                answer = httpx.post(
-                    f"http://127.0.0.1:{self.http}/v1/events", content=body, headers=headers, timeout=10
-                )
-                if answer.status_code == 200:
-                    return answer
-                assert answer.status_code in (429, 503), answer.text
-            except httpx.HTTPError:
-                pass
-            assert time.monotonic() < deadline, f"batch {batch} was never acknowledged\n{self.tail()}"
-            time.sleep(0.05)
+        try:
+            return httpx.post(f"http://127.0.0.1:{self.http}/v1/events", content=body, headers=headers, timeout=10)
+        except httpx.HTTPError:
+            return None
 
     def settle(self, events: int, *, end: bool = True, seconds: float = 120) -> dict[str, Any]:
         """Wait until `events` are stored or dead and nothing waits to be read; `end` moves event time to its end."""
@@ -177,3 +205,41 @@ class Installation:
                     return found
         finally:
             store.close()
+
+
+class Worker:
+    """One member of a role that shares its work, as a unit that is started again whenever it ends."""
+
+    def __init__(self, place: Installation, role: str, member: str) -> None:
+        self._command = [sys.executable, "-m", "almena", role, "--config", str(place.file), "--member", member]
+        self._log = place.folder / f"{role}-{member}.log"
+        self._wanted = True
+        self.ends: list[int] = []
+        self.process = self._start()
+        self._thread = threading.Thread(target=self._tend)
+        self._thread.start()
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def said(self) -> str:
+        return self._log.read_text("utf-8", "replace")
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """End for good."""
+        self._wanted = False
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(number)
+        self._thread.join()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    def _tend(self) -> None:
+        while True:
+            self.ends.append(self.process.wait())
+            if not self._wanted:
+                return
+            time.sleep(0.2)
+            self.process = self._start()
