@@ -211,6 +211,8 @@ class _Teller:
         operator, _, bound = str(node.get("threshold") or "").partition(" ")
         many = say(THRESHOLDS[operator]).format(count=values(bound)) if operator in THRESHOLDS else ""
         counted = ", ".join(self.look.field(str(name)) for name in _list(node.get("counted"))[:5])
+        if kind == "temporal_ordered":
+            many = values(bound)  # all of them, so "at least" says nothing
         text = say(CORRELATIONS[kind] if kind in CORRELATIONS else mark("correlación en {timespan}: {many}")).format(
             many=many or values(node.get("threshold") or "—"),
             counted=counted or say("un campo"),
@@ -240,7 +242,7 @@ class _Teller:
             if step is not None:
                 step.text = f"{title}: {step.text[:1].lower()}{step.text[1:]}" if title else step.text
             elif title:
-                step = Step(title)
+                step = Step(title, True if node.get("type") == "temporal_ordered" else None)
             if step is not None:
                 facts.append(step)
         return facts + list(inner.values())

@@ -231,7 +231,8 @@ def test_nothing_is_cut_off_at_any_width(browser: Browser, site: Site, complaint
         page.goto(site.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     page.goto(site.url + str(link))
-    expect(page.locator("main h1")).to_be_visible(visible=width > 900)
+    expect(page.locator("main h1")).to_be_visible()
+    expect(page.locator("#tabla")).to_be_visible(visible=width > 900)
     expect(page.locator("#panel h2")).to_be_visible()
 
 

@@ -68,10 +68,10 @@ def test_a_correlation_of_correlations_names_what_it_puts_together() -> None:
         "children": [inner],
     }
     assert lines(told(root, titles={"a": "Alguien entró", "b": "Varios intentos"})) == [
-        "✓ Al menos 2 hechos en este orden, en 30 días",
+        "✓ 2 hechos en este orden, en 30 días",
         "  todos con notaría NP-31",
         "  ✓ Varios intentos: al menos 8 eventos en 1 hora 30 min",
-        "  Alguien entró",
+        "  ✓ Alguien entró",
     ]
     assert lines(told(root))[2:] == ["  ✓ Al menos 8 eventos en 1 hora 30 min"]
 
