@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -16,24 +17,26 @@ KEYWORD_BYTES = 8_192
 """Longest keyword that is indexed; a longer one is a misfit (Elasticsearch refuses terms over 32,766 bytes)."""
 
 _MISFIT = "almena.misfit"
+_WHOLE = re.compile(r"-?\d{1,19}", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 
 class Field(NamedTuple):
-    """One field of the schema: its Elasticsearch type and whether lists of it are normal."""
+    """One field of the schema."""
 
     type: str
-    array: bool
+    """Its type in Elasticsearch, such as `keyword` or `ip`."""
 
 
 @cache
 def fields() -> dict[str, Field]:
     """Every field a document may have at its top level, by dotted name."""
     table: dict[str, Field] = {}
-    for name in ("ecs_fields.tsv", "fields.tsv"):
-        for line in files("almena").joinpath(name).read_text("utf-8").splitlines():
+    for file in ("ecs_fields.tsv", "fields.tsv"):
+        for line in files("almena").joinpath(file).read_text("utf-8").splitlines():
             if line and not line.startswith("#"):
-                field, kind, *array = line.split("\t")
-                table[field] = Field(kind, bool(array))
+                name, kind, *_ = line.split("\t")
+                table[name] = Field(kind)
     return table
 
 
@@ -85,17 +88,15 @@ def _text(value: Any) -> str | None:
 
 
 def _long(value: Any) -> int | None:
-    if isinstance(value, bool):
+    if (isinstance(value, str) and _WHOLE.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
         return None
-    try:
-        number = int(value)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return number if -(2**63) <= number < 2**63 else None
+    return value if -(2**63) <= value < 2**63 else None
 
 
 def _double(value: Any) -> float | None:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, str) and not _DECIMAL.fullmatch(value)):
         return None
     try:
         number = float(value)
@@ -119,16 +120,17 @@ def _address(value: str) -> str | None:
 
 
 def _ip(value: Any) -> str | None:
-    return _address(value) if isinstance(value, str) else None
+    return _address(value) if isinstance(value, str) and "%" not in value else None
 
 
 def _date(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     try:
-        return format_time(parse_time(value))
+        moment = parse_time(value)
     except ValueError:
         return None
+    return format_time(moment) if moment >= 0 else None
 
 
 def _object(value: Any) -> Any:
