@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import lzma
+import re
+import tarfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +25,7 @@ NOT_IN_THE_ARCHIVE = {
     "a7f3c891-2e4d-4b6a-9f8c-d5e2a1b04c73",
     "916eb839-895e-47f8-99ee-3008bf377a3e",
 }
-"""Rules with recorded events that stand outside the tree `rules/` of the archive."""
+"""Five of the 91 rules with recorded events are no rule of the archive: SigmaHQ keeps them outside of `rules/`."""
 
 
 def test_all_rules_load_without_rejection(sigmahq: RuleSet, sigmahq_ecs: RuleSet) -> None:
@@ -45,6 +47,17 @@ def regression() -> list[dict[str, Any]]:
         return [decode(line) for line in file]
 
 
+def test_the_archive_itself_lacks_five_of_the_recorded_rules() -> None:
+    """Counted without our loader, so that no rule goes missing by a fault of ours."""
+    with tarfile.open(corpus("sigmahq/rules-994da16.tar.xz")) as archive:
+        texts = [file.read().decode() for member in archive if (file := archive.extractfile(member)) is not None]
+    ids = re.findall(r"^id: *([0-9a-f-]{36})\s*$", "\n".join(texts), re.MULTILINE)
+    assert len(ids) == len(set(ids)) == 3_132
+    recorded = {case["rule_id"] for case in regression()}
+    assert recorded - set(ids) == NOT_IN_THE_ARCHIVE
+    assert len(recorded & set(ids)) == 86
+
+
 def parsed(record: dict[str, Any]) -> dict[str, Any]:
     from collectors.base import Context
     from collectors.parsers.windows import convert
@@ -53,22 +66,17 @@ def parsed(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("mode", "read"), [("native", native_windows), ("ecs", parsed)])
-def test_rules_fire_on_the_events_recorded_for_them(
+def test_all_86_rules_fire_on_the_events_recorded_for_them(
     mode: str, read: Callable[[dict[str, Any]], dict[str, Any]], sigmahq: RuleSet, sigmahq_ecs: RuleSet
 ) -> None:
     ruleset = sigmahq if mode == "native" else sigmahq_ecs
     engine = PlainEngine(ruleset.rules)
-    absent = set()
-    cases = regression()
-    assert len(cases) == 91
+    cases = [case for case in regression() if case["rule_id"] not in NOT_IN_THE_ARCHIVE]
+    assert len(cases) == 86
     for case in cases:
         identity = case["rule_id"]
-        if identity not in ruleset.by_id:
-            absent.add(identity)
-            continue
         fired = sum(any(rule.id == identity for rule in engine.match(read(event))) for event in case["events"])
         assert fired >= (case["match_count_min"] or 1), case["title"]
-    assert absent == NOT_IN_THE_ARCHIVE
 
 
 def test_windows_fields_in_ecs_mode_are_the_schema_s_or_the_event_s_own(sigmahq_ecs: RuleSet) -> None:
