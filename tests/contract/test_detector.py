@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from harness import final, replay, run, select
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from almena import correlate, detect
 from almena.alert import Alert
 from almena.clock import DAY, FOREVER, HOUR, MINUTE, SECOND, Span, format_time
 from almena.event import Event
 from almena.hit import Hit
 from almena.state import Partition, State
-from detectors import DETECTORS
+from detectors import DETECTORS, base
 from detectors._training import GROUPS
 from detectors.base import Detector
 from detectors.correlation import CorrelationOperator
@@ -359,3 +361,21 @@ def test_no_event_raises_and_its_hits_are_small_and_can_be_counted(case: Case, d
     given_by_detect = ("@timestamp", "event.ingested", "event.id")
     hits = select(case.make(), [changed | {name: base[name] for name in given_by_detect}])
     final(replay(case.make, hits))
+
+
+@pytest.mark.parametrize(
+    ("core", "promised"),
+    [(detect.Selector, base.Selector), (correlate.Operator, base.Operator)],
+    ids=lambda kind: kind.__module__,
+)
+def test_the_core_asks_for_what_detectors_promise(core: type, promised: type) -> None:
+    """The core knows no component, so it says once more what it needs of one; the two must not part."""
+
+    def members(kind: type) -> dict[str, list[str]]:
+        found = {name: item for name, item in vars(kind).items() if not name.startswith("_")}
+        return {
+            name: [] if isinstance(item, property) else list(inspect.signature(item).parameters)
+            for name, item in found.items()
+        }
+
+    assert members(core) == members(promised)
