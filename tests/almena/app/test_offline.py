@@ -108,7 +108,7 @@ def test_a_capture_alerts(tmp_path: Path) -> None:
     reached = found["Management port reached from the internet"]
     assert reached["almena.alert.words"]["es"]["what_happened"] == f"{outside} intercambió datos con {inside}:3389."
     assert reached["log.file.path"] == str(path)
-    assert "dead letters" not in done.stderr
+    assert "dead letter" not in done.stderr
     parsed = almena("parse", path, cwd=tmp_path).stdout
     assert '"url.query":"curp=curp-' in parsed
     assert "BOXW310820HNERXN09" not in parsed
@@ -138,7 +138,7 @@ def test_native_records_and_rules_of_others(tmp_path: Path) -> None:
     path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines) + b"{broken\n")
     done = almena("replay", "--format", "native", "--rules", rules, "--verdicts", path, cwd=tmp_path)
     assert done.stdout == "2\t11111111-1111-4111-8111-111111111111\n3\t11111111-1111-4111-8111-111111111111\n"
-    assert "1 dead letters" in done.stderr
+    assert "1 dead letter:" in done.stderr
     assert f"{path}:4:" in done.stderr
 
 
@@ -164,7 +164,7 @@ def test_real_attacks_replay_without_a_dead_letter(tmp_path: Path) -> None:
         out.writelines(line for number, line in enumerate(file) if number % 25 == 0)
     rules = corpus("sigmahq/rules-994da16.tar.xz")
     done = almena("replay", "--rules", rules, sample, cwd=tmp_path)
-    assert "dead letters" not in done.stderr
+    assert "dead letter" not in done.stderr
     assert len(alerts_of(done)) > 5
 
 
@@ -175,7 +175,16 @@ def test_real_attacks_replay_without_a_dead_letter(tmp_path: Path) -> None:
         (["replay", ".", "--format", "nginxx"], "no format 'nginxx'; there are auto, native"),
         (["replay", ".", "--rules", "nowhere"], "nowhere"),
         (["parse", "--parser", "x", "file"], "no such file"),
-        (["rules", "test", "nowhere"], "nowhere: no such folder"),
+        (["rules", "test", "nowhere"], "nowhere: no such file or folder; `almena rules test DIR`"),
+        (["rules", "check", "nowhere"], "nowhere: no such file or folder; `almena rules check DIR`"),
+        (["replay", "hollow"], "hollow: there are no files in it"),
+        (["parse", "empty.log", "--zone", "Mars/Olympus"], "zone 'Mars/Olympus' is not known here"),
+        (["demo", "--port", "99999"], "65535"),
+        (["demo", "--data", "empty.log"], "empty.log: File exists"),
+        (["dead", "list", "--limit", "0"], "limit"),
+        (["backup", "nowhere/a.tar.gz"], "nowhere"),
+        (["restore", "none.tar.gz"], "none.tar.gz: no such file"),
+        (["restore", "empty.log"], "empty.log: no readable archive of `almena backup`"),
         (["up"], "there is no almena.toml in this folder"),
         (["status", "--config", "none.toml"], "none.toml: no such file"),
         (["status"], "there is no installation; `--config FILE` names one"),
@@ -184,8 +193,9 @@ def test_real_attacks_replay_without_a_dead_letter(tmp_path: Path) -> None:
 )
 def test_wrong_arguments_say_what_instead(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "empty.log").touch()
+    (tmp_path / "hollow").mkdir()
     done = almena(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
+    assert done.returncode == 2, done.stdout
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -211,6 +221,46 @@ def test_our_own_rules_check_and_pass() -> None:
     done = almena("rules", "test")
     assert done.returncode == 0, done.stdout
     assert " 0 failed" in done.stdout
+
+
+def test_many_warnings_are_counted_by_kind(tmp_path: Path) -> None:
+    rule = (
+        "title: Rule {0}\nlogsource: {{product: app, service: api}}\ndetection: {{a: {{Field{0}: 1}}, condition: a}}\n"
+    )
+    (tmp_path / "many.yml").write_text("---\n".join(rule.format(number) for number in range(30)), "utf-8")
+    done = almena("rules", "check", tmp_path)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert f"! 30 × it has no tests; first in {tmp_path / 'many.yml'}: Rule 0" in lines
+    (fields,) = (line for line in lines if "no feed fills" in line)
+    assert fields.startswith("! 30 × it reads the field …, which no feed fills: Field0 1, Field1 1,")
+    assert fields.endswith("many.yml: Rule 0")
+    assert "and 22 other fields; first in " in fields
+    assert lines[-2:] == ["`--all` shows each one", "30 rules loaded, 0 rejected, 90 warnings"]
+    every = almena("rules", "check", "--all", tmp_path).stdout.splitlines()
+    assert len(every) == 91
+    assert f"! {tmp_path / 'many.yml'}: Rule 7: it reads the field Field7, which no feed fills" in every
+
+
+def test_many_rejected_rules_and_failed_examples_are_cut(tmp_path: Path) -> None:
+    broken = "title: Rule {0}\nlogsource: {{product: x}}\ndetection: {{a: {{b|nope: 1}}, condition: a}}\n"
+    (tmp_path / "many.yml").write_text("---\n".join(broken.format(number) for number in range(30)), "utf-8")
+    for command, last in (
+        ("check", "0 rules loaded, 30 rejected, 0 warnings"),
+        ("test", "0 examples passed, 30 failed"),
+    ):
+        done = almena("rules", command, tmp_path)
+        assert done.returncode == 1
+        lines = done.stdout.splitlines()
+        assert lines[-3:] == ["✗ and 10 more", "`--all` shows each one", last]
+        assert len(almena("rules", command, "--all", tmp_path).stdout.splitlines()) == 31
+
+
+@pytest.mark.parametrize("command", ["", "demo", "replay", "rules", "rules check", "dead", "dead show", "detect"])
+def test_every_help_has_an_example(command: str) -> None:
+    done = almena(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Example: almena" in done.stdout
 
 
 def test_a_rule_that_fails_its_own_example_says_so(tmp_path: Path) -> None:
