@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -13,6 +14,9 @@ LONGEST = 4 * 1024 * 1024
 
 DEEPEST = 100
 """Levels of nesting; deeper ones are refused."""
+
+
+_INDENTATION = re.compile(r"^[ ?:-]*", re.MULTILINE)
 
 
 class _Loader(yaml.CSafeLoader):
@@ -46,7 +50,8 @@ def load_all(text: str) -> list[Any]:
 
 
 def _check_events(text: str) -> None:
-    if "*" not in text and "&" not in text and text.count("[") + text.count("{") < DEEPEST:
+    """Refuse aliases and depth before anything is built: libyaml's own recursion would end the process."""
+    if "*" not in text and "&" not in text and _deepest(text) < DEEPEST:
         return
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
@@ -58,6 +63,11 @@ def _check_events(text: str) -> None:
                 raise RuleError(f"line {_line(event)}: nested deeper than {DEEPEST}")
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             depth -= 1
+
+
+def _deepest(text: str) -> int:
+    """No fewer levels than the text can have, at a glance: a level takes a bracket, or half a column of indentation."""
+    return text.count("[") + text.count("{") + 2 * max(map(len, _INDENTATION.findall(text))) + 2
 
 
 def _line(event: yaml.Event) -> int:
