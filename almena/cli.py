@@ -46,7 +46,7 @@ RulesOption = Annotated[
 RulesArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[DIR]", help="A folder, file or archive of Sigma rules; the project's own when none is named."
+        metavar="DIR", help="A folder, file or archive of Sigma rules; the project's own when none is named."
     ),
 ]
 AllOption = Annotated[
@@ -115,7 +115,7 @@ def up(config: ConfigOption = None) -> None:
 def replay(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Files or folders; .gz and .xz are opened.", show_default=False),
+        typer.Argument(metavar="FILE", help="Files or folders; .gz and .xz are opened.", show_default=False),
     ],
     rules: RulesOption = None,
     format_: Annotated[
@@ -192,7 +192,7 @@ def dead_show(letter: LetterArgument, config: ConfigOption = None) -> None:
 @dead_app.command("replay", epilog="Example: almena dead replay --source portal-nginx")
 def dead_replay(
     letters: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Letters' ids; all that wait when none is named.")
+        list[str] | None, typer.Argument(metavar="ID", help="Letters' ids; all that wait when none is named.")
     ] = None,
     config: ConfigOption = None,
     source: Annotated[str, typer.Option(help="Only this source's.")] = "",

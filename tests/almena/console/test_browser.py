@@ -236,6 +236,23 @@ def test_nothing_is_cut_off_at_any_width(browser: Browser, site: Site, complaint
     expect(page.locator("#panel h2")).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [1360, 1000, 700])
+@pytest.mark.parametrize("panel", [False, True])
+def test_titles_are_never_cut_where_a_line_may_break(
+    browser: Browser, site: Site, complaints: list[str], width: int, panel: bool
+) -> None:
+    page = open_page(browser, complaints, viewport={"width": width, "height": 900})
+    enter(page, site)
+    if panel:
+        page.goto(site.url + str(page.locator("a.row-link").first.get_attribute("href")))
+    cut = page.evaluate(
+        """[...document.querySelectorAll('td.c-title')].filter((cell) => cell.scrollWidth > cell.clientWidth)
+             .map((cell) => cell.textContent)"""
+    )
+    allowed = ["Alguien prueba una contraseña en muchas cuentas de servidores públicos"]
+    assert set(cut) <= (set() if panel or width < 1200 else set(allowed))
+
+
 def test_every_page_is_labelled(browser: Browser, site: Site, complaints: list[str]) -> None:
     page = open_page(browser, complaints)
     enter(page, site)
