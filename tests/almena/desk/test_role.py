@@ -167,6 +167,7 @@ def test_what_is_old_is_removed_at_the_start(bus: Bus, store: Store) -> None:
     running = Running(bus, store)
     wait(lambda: count(store, DEAD) == 1)
     running.end()
+    assert store.get(DEAD, "new", scope=ALL) is not None
 
 
 def test_a_named_file_of_suppressions_must_be_there(bus: Bus, store: Store) -> None:
