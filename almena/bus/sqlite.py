@@ -6,6 +6,7 @@ of a group has an owner with an epoch, and a commit under an older epoch is refu
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,10 @@ import zstandard
 
 from almena.bus import Gap, Outputs, Position, Record, Stored, partition_of
 from almena.bus.sqlite_session import LEASE, SqliteSession
-from almena.clock import now
+from almena.clock import MINUTE, SECOND, now
 from almena.errors import BusError
+
+log = logging.getLogger("almena.bus")
 
 ROW_RECORDS = 500
 """Records in one row at most: few enough to read a part cheaply, enough to compress well."""
@@ -85,6 +88,7 @@ class SqliteBus:
         self._press = zstandard.ZstdCompressor(level=1)
         self._unpress = zstandard.ZstdDecompressor()
         self._counts: dict[str, int] = {}
+        self._behind = False
         try:
             if path != ":memory:":
                 file = Path(path)
@@ -150,7 +154,7 @@ class SqliteBus:
         if row is None:
             raise BusError(f"bus: topic {topic!r} has no partition {partition}")
         base, last = row
-        moment = max(now(), last)
+        moment = self._never_falling(now(), last)
         for start in range(0, len(share), ROW_RECORDS):
             rows = share[start : start + ROW_RECORDS]
             payload = self._press.compress(_encode([(record.key, record.value, record.headers) for record in rows]))
@@ -161,6 +165,17 @@ class SqliteBus:
         db.execute(
             "UPDATE ends SET next = ?, time = ? WHERE topic = ? AND partition = ?", (base, moment, topic, partition)
         )
+
+    def _never_falling(self, moment: int, last: int) -> int:
+        """The time of an append: a clock that was set back stands still until it has caught up."""
+        behind = last - moment > MINUTE
+        if behind and not self._behind:
+            log.warning(
+                "bus %s: the clock is %d s behind the last append; until it has caught up events count as late",
+                *(self._path, (last - moment) // SECOND),
+            )
+        self._behind = behind
+        return max(moment, last)
 
     def read(self, position: Position, limit: int = 1) -> Sequence[Stored]:
         """Up to `limit` records of one partition from `position` on."""

@@ -104,14 +104,19 @@ def test_leases_from_before_a_reboot_hold_nothing(clock: Clock) -> None:
     assert take_all(bus, "new-host")[0] == [0]
 
 
-def test_the_time_of_an_append_never_falls(clock: Clock) -> None:
+def test_the_time_of_an_append_never_falls(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     bus = SqliteBus(":memory:", partitions=1)
     for step in (0, HOUR, -HOUR, HOUR, -3 * HOUR):
         clock.wall += step
-        bus.append("t", records(1))
-    times = [item.time for item in bus.read(Position("t", 0, 0), 10)]
+        for _ in range(3):
+            bus.append("t", records(1))
+    times = [item.time for item in bus.read(Position("t", 0, 0), 100)]
     assert times == sorted(times)
     assert times[-1] - times[0] == HOUR
+    assert [record.getMessage().split("; ")[0] for record in caplog.records] == [
+        "bus :memory:: the clock is 3600 s behind the last append",
+        "bus :memory:: the clock is 10800 s behind the last append",
+    ]
 
 
 def test_a_damaged_batch_is_a_gap_and_the_next_is_read(tmp_path: Path) -> None:
