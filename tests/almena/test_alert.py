@@ -120,4 +120,5 @@ def test_tactics_and_techniques_come_from_tags() -> None:
 
 
 def test_levels_and_severities_are_each_other_s() -> None:
+    assert SEVERITY == {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical": 99}, "as Elastic has them"
     assert {LEVELS[SEVERITY[level]] for level in SEVERITY} == set(SEVERITY)

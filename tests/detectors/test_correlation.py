@@ -166,6 +166,14 @@ def test_an_episode_does_not_go_on_for_ever() -> None:
     assert sum(alert["almena.alert.count"] for alert in found) == 300
 
 
+def test_an_episode_of_distinct_values_does_not_go_on_for_ever() -> None:
+    tested = operator(VALUES, longest=HOUR)
+    hits = [hit(10.0 * number, user_name=f"u{number % 5}") for number in range(900)]
+    found = list(final(run(tested, hits)).values())
+    assert len(found) == 3
+    assert sum(alert["almena.alert.count"] for alert in found) == 900
+
+
 def test_the_identity_is_the_earliest_hit_of_the_first_window_that_holds() -> None:
     early = run(operator(COUNT), times([0, 50, 55, 100, 101]))
     late = run(operator(COUNT), times([50, 55, 100, 101]))
