@@ -137,7 +137,7 @@ def test_once_fails_when_a_scene_is_missed(tmp_path: Path) -> None:
     process = almena("demo", "--once", "--data", str(tmp_path), ALMENA_RULES=f'["{rules}"]')
     output, errors = process.communicate(timeout=280)
     assert process.returncode == 1, output + errors
-    assert "escena sin alerta: sql_injection" in output
+    assert "escena sin alerta: inyección SQL en el portal" in output
 
 
 def test_a_taken_port_says_so(tmp_path: Path) -> None:
