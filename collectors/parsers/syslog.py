@@ -213,13 +213,13 @@ def _rfc5424(line: str, at: int, event: Event, context: Context) -> str:
     stamp, host, program, pid, msgid, _ = parts
     event["log.syslog.version"] = "1"
     event["@timestamp"] = format_time(context.received if stamp == "-" else instant(stamp, context.zone))
-    if host != "-":
+    if host not in ("-", ""):
         event["host.name"] = event["log.syslog.hostname"] = host
-    if program != "-":
-        _program(event, program, None if pid == "-" else pid)
-    elif pid != "-":
+    if program not in ("-", ""):
+        _program(event, program, None if pid in ("-", "") else pid)
+    elif pid not in ("-", ""):
         event["log.syslog.procid"] = pid
-    if msgid != "-":
+    if msgid not in ("-", ""):
         event["log.syslog.msgid"] = msgid
     start = at + sum(map(len, parts[:5])) + 5
     end = _structured(line, start, event)

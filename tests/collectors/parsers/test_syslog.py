@@ -92,3 +92,9 @@ def test_a_line_with_neither_priority_nor_time_is_refused() -> None:
 
 def test_a_priority_alone_takes_the_time_of_the_receipt() -> None:
     assert event_time(parse(b"<13>hello", Context(received=NOW))) == NOW
+
+
+def test_an_empty_part_of_the_header_says_nothing() -> None:
+    event = parse(b"<0>1 2026-11-22T10:00:00Z     -  hello", at("2026-11-22T10:00:01Z"))
+    assert event["event.dataset"] == "system.syslog"
+    assert not {"host.name", "process.name", "process.pid", "log.syslog.msgid"} & event.keys()
