@@ -144,6 +144,7 @@ def test_the_alert_says_who_how_many_and_why() -> None:
 def test_one_episode_is_one_alert_revised_at_powers_of_two_and_at_its_end() -> None:
     alerts = run(operator(COUNT), times([float(second) for second in range(40)]))
     assert [alert["almena.alert.count"] for alert in alerts] == [3, 4, 8, 16, 32, 40]
+    assert [alert["almena.alert.explanation"]["root"]["value"] for alert in alerts] == [3, 4, 8, 16, 32, 40]
     assert len({alert["almena.alert.id"] for alert in alerts}) == 1
     revisions = [tuple(alert["almena.alert.revision"]) for alert in alerts]
     assert revisions == sorted(revisions)
@@ -380,7 +381,10 @@ def test_an_inner_correlation_may_group_by_more() -> None:
     tested = operator(CHAIN, inner)
     spread = [hit(float(second), user_name=f"u{second}") for second in range(3)]
     one = [hit(float(second), user_name="ana") for second in range(3)]
+    nobody = [hit(float(second), user_name=name) for second, name in enumerate(["", "", "", "", ""])]
     assert not run(tested, [*spread, hit(10, "b")])
+    assert not run(tested, [*nobody, hit(10, "b")])
+    assert not run(tested, [*times([0, 1, 2, 3]), hit(10, "b")])
     assert run(tested, [*one, hit(10, "b")])
 
 
@@ -416,6 +420,20 @@ def test_past_groups_are_forgotten() -> None:
     driven(tested, [], FOREVER, state)
     assert state.entries() == 0
     assert state.next_wake() is None
+
+
+def test_a_single_group_is_forgotten_too() -> None:
+    tested, state = operator(COUNT), State()
+    driven(tested, [hit(0)], FOREVER, state)
+    assert state.entries() == 0
+
+
+def test_an_episode_that_was_pushed_out_is_over_without_a_word() -> None:
+    tested, state = operator(COUNT, limit=4), State()
+    hits = [hit(second, group=group) for second, group in enumerate(["1.1.1.1"] * 3 + ["2.2.2.2"] * 3)]
+    alerts = driven(tested, hits, FOREVER, state)
+    assert [alert["source.ip"] for alert in alerts] == ["1.1.1.1", "2.2.2.2"]
+    assert state.evictions() == 1
 
 
 def test_versions_follow_the_rules() -> None:
