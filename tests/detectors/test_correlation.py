@@ -123,6 +123,7 @@ def test_the_alert_says_who_how_many_and_why() -> None:
     assert first["almena.alert.last_seen"] == format_time(START + 20 * SECOND)
     assert first["almena.alert.revision"] == [START + 20 * SECOND, 3]
     assert first["event.reason"] == "1.1.1.1: 3 de ana"
+    assert first["user.name"] == "ana", "what all its events share stands in the alert"
     assert first["organization.id"] == "sfa"
     assert first["almena.alert.explanation"] == {
         "condition": "event_count gte 3 / 1m",
@@ -189,6 +190,12 @@ def test_an_event_that_matches_two_rules_counts_once() -> None:
     assert not run(tested, both)
     more = [hit(second, rule, ident=f"e{second}") for second in range(2, 7) for rule in ("a", "b")]
     assert [alert["almena.alert.count"] for alert in run(tested, [*both, *more])] == [3, 4, 7]
+
+
+def test_a_group_that_is_no_entity_is_named_all_the_same() -> None:
+    tested = operator("type: event_count, rules: [a], group-by: [url.path], timespan: 1m, condition: {gte: 3}")
+    (alert,) = run(tested, times([0, 1, 2], url_path="/pagos"))
+    assert alert["almena.alert.entity"] == "url.path=/pagos"
 
 
 def test_without_groups_everything_counts_together() -> None:
