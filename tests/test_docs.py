@@ -77,3 +77,11 @@ def test_the_project_names_no_machine() -> None:
             continue
         found = banned.search(path.read_text("utf-8", "replace"))
         assert not found, f"{name} says {found[0] if found else ''}"
+
+
+def test_the_readme_shows_a_rule_as_it_is() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    rule = (ROOT / "rules" / "payments" / "refund_self_approved.yml").read_text("utf-8").splitlines()
+    for line in shown.splitlines():
+        assert line in rule, f"README.md shows {line!r}, which the rule does not say"
