@@ -93,13 +93,13 @@ class Packets(Common):
         damage: Exception | None = None
         try:
             lane = await asyncio.to_thread(_fingerprint, path)
-            while damage is None:
-                batch, damage = await asyncio.to_thread(_next, found)
-                if not batch:
-                    break
-                await sink.append(source, _records(batch, lane, path))
         except OSError as error:
-            damage = error
+            lane, damage = "", error
+        while damage is None:
+            batch, damage = await asyncio.to_thread(_next, found)
+            if not batch:
+                break
+            await sink.append(source, _records(batch, lane, path))
         if damage is not None:
             log.error("%s: cannot be read on: %s", path, damage)
             sink.dropped(source, "damaged", 1)
