@@ -120,7 +120,7 @@ def _address(value: str) -> str | None:
 
 
 def _ip(value: Any) -> str | None:
-    return _address(value) if isinstance(value, str) and "%" not in value else None
+    return _address(value) if isinstance(value, str) and len(value) <= 64 and "%" not in value else None
 
 
 def _date(value: Any) -> str | None:

@@ -102,6 +102,10 @@ _OPAQUE_NAMES = frozenset(
 _OPAQUE = re.compile(r"(?:\.hash\.|\.pe\.imphash$|guid$|\.entity_id$|^winlog\.keywords$)", re.IGNORECASE)
 
 
+_LONGEST_NAME = 256
+"""Longer names of fields, which strangers may send at will, are not remembered."""
+
+
 @lru_cache(maxsize=8_192)
 def _kind(name: str) -> str:
     """How a field is treated: `text`, `query`, `opaque` (left as it is), or the token its whole value becomes."""
@@ -182,6 +186,8 @@ class Masker:
         """The event without identifiers and secrets; the very same object when it had none."""
         texts: list[str] = []
         for name, value in event.items():
+            if len(name) > _LONGEST_NAME:
+                break
             kind = _kind(name)
             if kind == "opaque":
                 continue
@@ -235,10 +241,11 @@ class Masker:
         return "".join((*parts, text[last:]))
 
     def _name(self, name: str) -> str:
-        return name if _clean(name) else self.mask_text(name)
+        clean = _clean if len(name) <= _LONGEST_NAME else _clean.__wrapped__
+        return name if clean(name) else self.mask_text(name)
 
     def _field(self, name: str, value: Any, depth: int) -> Any:
-        kind = _kind(name)
+        kind = (_kind if len(name) <= _LONGEST_NAME else _kind.__wrapped__)(name)
         return value if kind == "opaque" else self._value(kind, value, depth)
 
     def _value(self, kind: str, value: Any, depth: int) -> Any:

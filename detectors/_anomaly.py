@@ -78,7 +78,6 @@ def number(value: object) -> float:
     return 0.0
 
 
-@lru_cache(maxsize=65_536)
 def network_of(address: str, v4: int, v6: int) -> str | None:
     """The network of `address` with `v4` or `v6` bits, or None for text that is no address of another machine.
 
@@ -87,6 +86,11 @@ def network_of(address: str, v4: int, v6: int) -> str | None:
     >>> network_of("127.0.0.1", 24, 48) is None
     True
     """
+    return _network(address, v4, v6) if len(address) <= 64 else None
+
+
+@lru_cache(maxsize=65_536)
+def _network(address: str, v4: int, v6: int) -> str | None:
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -125,7 +125,7 @@ def _place(name: str) -> tuple[str, str]:
 
 
 def _field(name: str, value: Any) -> Event:
-    target, kind = _place(name)
+    target, kind = (_place if len(name) <= 256 else _place.__wrapped__)(name)
     if kind == "text":
         return {target: [as_text(item) for item in value] if isinstance(value, list) else as_text(value)}
     if kind in ("long", "almena long"):

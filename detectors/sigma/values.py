@@ -115,11 +115,13 @@ def numbers(value: object) -> tuple[int | float, ...]:
     return () if found is None else (found,)
 
 
-@lru_cache(maxsize=65_536)
 def address(text: str) -> IPv4Address | IPv6Address | None:
     """The address `text` says, or None; an IPv4 address written as IPv6 (`::ffff:10.0.0.1`) is that address."""
-    if len(text) > 64:
-        return None
+    return _address(text) if len(text) <= 64 else None
+
+
+@lru_cache(maxsize=65_536)
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(text)
     except ValueError:
