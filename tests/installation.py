@@ -46,14 +46,14 @@ append_timeout = "{patience}"
 agency = "sfa"
 token = "{token}"
 parser = "app"
-lateness = "1h"
+lateness = "{lateness}"
 
 [collectors.servidores]
 type = "file"
 paths = ["{folder}/in/*.log"]
 agency = "cdo"
 parser = "syslog"
-lateness = "1h"
+lateness = "{lateness}"
 
 [console]
 listen = "127.0.0.1:{console}"
@@ -81,6 +81,7 @@ class Installation:
         more: str = "",
         data: str = ".",
         patience: str = "30s",
+        lateness: str = "1h",
         roles: Sequence[str] = ROLES,
     ) -> None:
         self.folder = folder
@@ -100,6 +101,7 @@ class Installation:
                 more=more,
                 data=data,
                 patience=patience,
+                lateness=lateness,
             )
         )
         self.supervisor = Supervisor(roles, self.file, self.data, quiet=True)

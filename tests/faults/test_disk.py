@@ -126,7 +126,7 @@ def test_nothing_is_acknowledged_nobody_dies_and_all_arrives(tmp_path: Path, dis
 def test_kills_on_a_disk_that_fills_up_again_and_again(tmp_path: Path, disk: Path) -> None:
     place = Installation(tmp_path / "i", data=str(disk), patience="1s")
     start = now() - 600 * SECOND
-    chance = random.Random(int(os.environ.get("ALMENA_SEED", "1")))
+    chance = random.Random(int(os.environ.get("FAULTS_SEED", "1")))
     lines = 0
     with place.running():
         for number in range(60):

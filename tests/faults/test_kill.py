@@ -96,14 +96,14 @@ def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(3000)
 def test_a_hundred_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    check(tmp_path, seed=int(os.environ.get("ALMENA_SEED", "1")), kills=100)
+    check(tmp_path, seed=int(os.environ.get("FAULTS_SEED", "1")), kills=100)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGSTOP])
 def test_roles_told_to_end_or_stopped_for_seconds_lose_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    check(tmp_path, seed=int(os.environ.get("ALMENA_SEED", "1")), kills=30, number=number)
+    check(tmp_path, seed=int(os.environ.get("FAULTS_SEED", "1")), kills=30, number=number)
 
 
 @pytest.mark.faults

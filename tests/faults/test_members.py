@@ -96,7 +96,7 @@ def test_a_member_that_is_killed_for_good_leaves_its_partitions_to_the_other(tmp
 @pytest.mark.faults
 @pytest.mark.timeout(900)
 def test_members_that_are_killed_and_ended_and_come_back(tmp_path: Path) -> None:
-    chance = random.Random(int(os.environ.get("ALMENA_SEED", "1")))
+    chance = random.Random(int(os.environ.get("FAULTS_SEED", "1")))
 
     def trouble(workers: dict[str, Worker]) -> None:
         for _ in range(16):
