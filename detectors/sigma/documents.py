@@ -1,23 +1,18 @@
-"""From files to the YAML documents of rules: folders, archives, and Sigma's collections."""
+"""From one file's text to the YAML documents of rules, Sigma's collections carried out."""
 
 from __future__ import annotations
 
 import copy
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID, uuid5
 
-from almena.errors import RuleError, UsageError
-from almena.yamlfile import LONGEST, load_all
+from almena.errors import RuleError
+from almena.yamlfile import load_all
 
 NAMESPACE = UUID("6f6a7a3e-8f0b-5e0c-9d0a-6f9b1c3c2a11")
 """Ids of rules that state none are made under it."""
-
-_NO_RULES = {"pipelines"}
-"""Folders below a rule folder that hold something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,42 +35,6 @@ class Broken:
     file: str
     label: str
     reason: str
-
-
-def read(path: Path) -> Iterator[tuple[str, str]]:
-    """Every rule file under `path` (a folder, one YAML file, or a tar archive): its name and text, by name.
-
-    Raises UsageError when there is nothing to read.
-    """
-    if path.is_dir():
-        for file in sorted([*path.rglob("*.yml"), *path.rglob("*.yaml")]):
-            relative = file.relative_to(path)
-            if not _NO_RULES.intersection(relative.parts[:-1]):
-                yield str(file), _decode(file.read_bytes())
-    elif path.suffixes and ".tar" in path.suffixes:
-        yield from _read_archive(path)
-    elif path.is_file():
-        yield str(path), _decode(path.read_bytes())
-    else:
-        raise UsageError(f"{path}: no such file or folder of rules")
-
-
-def _read_archive(path: Path) -> Iterator[tuple[str, str]]:
-    texts: dict[str, str] = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = PurePosixPath(member.name)
-                if member.isfile() and name.suffix in (".yml", ".yaml") and member.size <= 4 * LONGEST:
-                    file = archive.extractfile(member)
-                    texts[f"{path.name}/{name}"] = _decode(file.read()) if file else ""
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise UsageError(f"{path}: no readable archive: {error}") from None
-    yield from sorted(texts.items())
-
-
-def _decode(data: bytes) -> str:
-    return data.decode("utf-8-sig", "replace")
 
 
 def documents(file: str, text: str) -> Iterator[Document | Broken]:

@@ -6,52 +6,49 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 from almena.errors import RuleError
-from detectors.sigma.documents import NAMESPACE, Broken, Document, documents, read
+from detectors.sigma.documents import NAMESPACE, Broken, Document, documents
+from detectors.sigma.inputs import ZONE, File, Inputs, Mode, gather
 from detectors.sigma.logsource import known
 from detectors.sigma.parsing import filtered, logsource_of, parse_filter, parse_rule, reason_of
-from detectors.sigma.pipelines import FOLDER, Mapping, shipped
+from detectors.sigma.pipelines import Mapping
 from detectors.sigma.relations import Draft, Relations, identifier, parse_correlation
 from detectors.sigma.rules import LEVEL, LogSource, Rejection, Rule, RuleSet, digest
 
 T = TypeVar("T")
 
-ZONE = "America/Mexico_City"
-"""The time zone that `hour` and its like are read in unless another is asked for."""
-
 
 def load_rules(
-    paths: Sequence[Path],
-    mode: Literal["ecs", "native"] = "ecs",
-    pipelines: Path | None = None,
-    *,
-    zone: str = ZONE,
+    paths: Sequence[Path], mode: Mode = "ecs", pipelines: Path | None = None, *, zone: str = ZONE
 ) -> RuleSet:
-    """Every rule under `paths` (folders, files, tar archives).
+    """Every rule under `paths` (folders, files, tar archives), from its YAML; `cache.load_rules` remembers it.
 
     `ecs`: Sigma's field names become ECS by the pipelines of `pipelines`, or of `pipelines/` below a path, or those
     shipped; `native`: rules read fields by the names they use. Raises UsageError for a path that is missing and
     RuleError for a broken pipeline; a broken rule is only rejected.
     """
-    folder = pipelines
-    if folder is None and mode == "ecs":
-        folder = next((path / FOLDER for path in paths if (path / FOLDER).is_dir()), None) or shipped()
-    loading = _Loading(Mapping(folder), zone)
-    for path in paths:
-        loading.take(read(path))
-    return loading.finish(mode)
+    return parse(gather(paths, mode, pipelines, zone=zone))
 
 
-def load_texts(
-    texts: Sequence[tuple[str, str]], mode: Literal["ecs", "native"] = "native", *, zone: str = ZONE
-) -> RuleSet:
+def parse(inputs: Inputs) -> RuleSet:
+    """The rule set that `inputs` make; raises UsageError and RuleError as `load_rules` does."""
+    loading = _Loading(Mapping(inputs.pipelines), inputs.zone)
+    for file in inputs.rules:
+        if file.reason:
+            loading.refuse(file)
+        else:
+            loading.take(file.texts())
+    return replace(loading.finish(inputs.mode), reading=inputs.reading)
+
+
+def load_texts(texts: Sequence[tuple[str, str]], mode: Mode = "native", *, zone: str = ZONE) -> RuleSet:
     """Rules from (file name, YAML) pairs: for tests and for what a person is writing at this moment."""
-    loading = _Loading(Mapping(shipped() if mode == "ecs" else None), zone)
-    loading.take(iter(texts))
-    return loading.finish(mode)
+    inputs = gather([], mode, zone=zone)
+    files = tuple(File(name, text.encode("utf-8", "surrogatepass")) for name, text in texts)
+    return parse(replace(inputs, rules=files))
 
 
 @dataclass
@@ -65,8 +62,13 @@ class _Loading:
     filters: list[Document] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     warnings: list[Rejection] = field(default_factory=list)
+    filtering: list[Document] = field(default_factory=list)
     ids: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+
+    def refuse(self, file: File) -> None:
+        """Reject a file that could not be read."""
+        self.rejected.append(Rejection(file.name, file.name, file.reason))
 
     def take(self, files: Iterator[tuple[str, str]]) -> None:
         """Sort the documents of `files` by kind."""
@@ -97,6 +99,7 @@ class _Loading:
             mode=mode,
             field=self.mapping.field,
             muted=relations.muted(self.correlations),
+            filters=tuple((document.label, document.file) for document in self.filtering),
         )
 
     def _parsed(self, found: list[Document], parse: Callable[[Document], T]) -> Iterator[T]:
@@ -169,6 +172,7 @@ class _Loading:
             )
             version = digest([rule.version, content["filter"]])
             changed[rule.id] = replace(rule, expression=expression, condition=condition, version=version)
+        self.filtering.append(document)
         return changed
 
     def _chosen(self, wanted: Any, own: LogSource, rules: dict[str, Rule]) -> list[Rule]:

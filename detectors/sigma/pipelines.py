@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 from sigma.exceptions import SigmaError
 from sigma.processing.pipeline import ProcessingPipeline
@@ -12,27 +11,18 @@ from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections, Sigm
 from sigma.types import SigmaString
 
 from almena.errors import RuleError
-from almena.paths import rules_dir
 from almena.yamlfile import load_all
+from detectors.sigma.inputs import File
 from detectors.sigma.regex import POLICY
 from detectors.sigma.rules import LogSource
 
-FOLDER = "pipelines"
-"""The folder of pipelines among rule folders."""
-
-
-def shipped() -> Path:
-    """The pipelines that come with Almena."""
-    return rules_dir() / FOLDER
-
 
 class Mapping:
-    """The pipelines of one folder, as one; an empty one changes nothing."""
+    """Several pipelines as one; none of them changes nothing."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """Reads every `*.yml` of `folder`; raises RuleError naming the file that is wrong."""
+    def __init__(self, files: Sequence[File] = ()) -> None:
+        """One pipeline in each of `files`; raises RuleError naming the file that is wrong."""
         self._pipeline = ProcessingPipeline([])
-        files = sorted(folder.glob("*.yml")) if folder is not None else []
         pipelines = [_load(file) for file in files]
         for pipeline in sorted(pipelines, key=lambda item: (item.priority, item.name or "")):
             self._pipeline = self._pipeline + pipeline
@@ -61,11 +51,13 @@ class Mapping:
         return mapped.field
 
 
-def _load(file: Path) -> ProcessingPipeline:
-    documents: Sequence[object] = load_all(file.read_text("utf-8"))
+def _load(file: File) -> ProcessingPipeline:
+    if file.reason:
+        raise RuleError(f"{file.name}: {file.reason}")
+    documents: Sequence[object] = [document for _, text in file.texts() for document in load_all(text)]
     if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise RuleError(f"{file}: a pipeline is one YAML mapping")
+        raise RuleError(f"{file.name}: a pipeline is one YAML mapping")
     try:
         return ProcessingPipeline.from_dict(documents[0], policy=POLICY)
     except (SigmaError, TypeError, KeyError, ValueError) as error:
-        raise RuleError(f"{file}: {error}") from None
+        raise RuleError(f"{file.name}: {error}") from None

@@ -140,11 +140,16 @@ class RuleSet:
     muted: frozenset[str] = frozenset()
     """Ids of rules and correlations that only feed correlations and raise no alert of their own."""
 
+    filters: tuple[tuple[str, str], ...] = ()
+    """Filters in use: what each is called in messages, and its file."""
+    reading: str = ""
+    """A hash of how the rules were read: the pipelines and the time zone."""
+
     @cached_property
     def hash(self) -> str:
-        """What tells one set from another: 16 hexadecimal digits over every document in use."""
-        parts = sorted((item.id, digest(dict(item.document))) for item in self.everything)
-        return digest([self.mode, parts], size=8)
+        """What tells one set from another: 16 hexadecimal digits over every document in use and how it was read."""
+        parts = sorted((item.id, item.version, digest(dict(item.document))) for item in self.everything)
+        return digest([self.mode, self.reading, parts], size=8)
 
     @cached_property
     def by_id(self) -> dict[str, Rule | Correlation]:
