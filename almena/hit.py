@@ -27,6 +27,8 @@ class Hit(msgspec.Struct, array_like=True, frozen=True):
     """The base rule that matched, for correlations."""
     position: tuple[int, int] = (-1, -1)
     """Where the event lies on the bus, (partition, offset); (-1, -1) when it is on none."""
+    shadow: bool = False
+    """What is made of it is in shadow: tagged, and nobody is paged."""
 
 
 IDENTITY = ("@timestamp", "event.id", "event.ingested", "organization.id", "log.file.path", "log.offset")

@@ -6,18 +6,21 @@ import fcntl
 import logging
 import os
 import struct
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 log = logging.getLogger("almena.metrics")
 
 _STEP_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_LEFT = -1.0
+"""`almena_rule_shadow` of a rule that left."""
 _DELAY_BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 EVENTS_RECEIVED = Counter("almena_events_received_total", "Records received, before parsing.", ["source", "agency"])
@@ -52,6 +55,20 @@ DETECTOR_EVENT_DURATION = Histogram(
 )
 DETECTOR_ERRORS = Counter("almena_detector_errors_total", "Batches a detector failed on.", ["detector"])
 RULE_MATCHES = Counter("almena_rule_matches_total", "Events a rule matched.", ["rule_id", "level"])
+RULE_CANDIDATES = Counter("almena_rule_candidates_total", "Events a rule was asked about, by samples.", ["rule_id"])
+RULE_SECONDS = Counter("almena_rule_seconds_total", "Time spent on asking a rule, by samples.", ["rule_id"])
+RULE_SHADOW = Gauge(
+    "almena_rule_shadow", "1 for a rule in shadow, 0 for one that alerts.", ["rule_id"], multiprocess_mode="livemax"
+)
+RULES_INFO = Gauge(
+    "almena_rules_info", "Workers that run the set of rules of this hash.", ["hash"], multiprocess_mode="livesum"
+)
+RULES_SHADOW = Gauge(
+    "almena_rules_shadow",
+    "Rules in shadow, by why: listed, rule, budget, rests.",
+    ["why"],
+    multiprocess_mode="mostrecent",
+)
 RULES_LOADED = Gauge("almena_rules_loaded", "Rules in use.", multiprocess_mode="mostrecent")
 RULES_REJECTED = Gauge("almena_rules_rejected", "Rules refused, with a reason.", multiprocess_mode="mostrecent")
 WATERMARK_DELAY = Gauge(
@@ -65,6 +82,7 @@ STATE_EVICTIONS = Counter(
     "almena_correlation_evictions_total", "Values that left operators' state for lack of room.", ["detector"]
 )
 ALERTS = Counter("almena_alerts_total", "Alerts stored.", ["level", "agency"])
+ALERTS_SHADOW = Counter("almena_alerts_shadow_total", "Alerts of rules in shadow.", ["level", "agency"])
 ALERTS_SUPPRESSED = Counter("almena_alerts_suppressed_total", "Alerts stored as suppressed.", ["reason"])
 DEAD_LETTERS = Counter("almena_dead_letters_total", "Dead letters stored.", ["stage"])
 STORE_FAILURES = Counter("almena_store_write_failures_total", "Writes the store refused or lost.")
@@ -80,10 +98,54 @@ def render(multiprocess_dir: str | None) -> bytes:
     """The metrics as Prometheus text: of all processes that share a directory, or of this one."""
     if multiprocess_dir is None:
         return generate_latest()
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=multiprocess_dir)  # type: ignore[no-untyped-call]
     with _locked(Path(multiprocess_dir), fcntl.LOCK_SH):
-        return generate_latest(registry)
+        found = list(MultiProcessCollector(None, path=multiprocess_dir).collect())  # type: ignore[no-untyped-call]
+    return generate_latest(_Present(found))
+
+
+class _Present(CollectorRegistry):
+    """What all processes measured, without rules that left: what a file holds cannot be taken out of it."""
+
+    def __init__(self, found: Sequence[Metric]) -> None:
+        super().__init__(auto_describe=False)
+        self._found = found
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, those of rules only where a living process runs the rule; all of them where none lives."""
+        known: dict[str, float] = {}
+        for metric in self._found:
+            if metric.name == "almena_rule_shadow":
+                known = {sample.labels["rule_id"]: sample.value for sample in metric.samples}
+        for metric in self._found:
+            if known and metric.name.startswith("almena_rule_"):
+                metric.samples = [item for item in metric.samples if known.get(item.labels["rule_id"], _LEFT) != _LEFT]
+            yield metric
+
+
+def register_rules(levels: Mapping[str, str], shadow: Collection[str] = ()) -> dict[str, Counter]:
+    """Export every rule from now on, from zero; `levels` by rule id; returns the counter of each rule's matches.
+
+    Ids come from rules that were loaded, never from events, so strangers cannot multiply them.
+    """
+    counters = {}
+    for rule, level in levels.items():
+        counters[rule] = RULE_MATCHES.labels(rule, level)
+        RULE_CANDIDATES.labels(rule)
+        RULE_SECONDS.labels(rule)
+    for rule in {*levels, *shadow}:
+        RULE_SHADOW.labels(rule).set(rule in shadow)
+    return counters
+
+
+def forget_rules(levels: Mapping[str, str]) -> None:
+    """Export the rules no more: they left; `levels` as they were registered."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # where files are shared the series stay in them: see _Present
+        for rule, level in levels.items():
+            RULE_SHADOW.labels(rule).set(_LEFT)
+            for metric, labels in ((RULE_MATCHES, (rule, level)), (RULE_CANDIDATES, (rule,)), (RULE_SECONDS, (rule,))):
+                metric.remove(*labels)
+            RULE_SHADOW.remove(rule)
 
 
 def bury_dead(folder: Path) -> None:

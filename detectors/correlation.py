@@ -225,6 +225,9 @@ class CorrelationOperator:
     def _begin(self, hit: Hit, group: dict[str, Any], satisfied: Signal) -> Alert:
         first = [satisfied.first[0], satisfied.first[1], self._rich(satisfied.first[2], hit)]
         episode = {"first": first, "last": [hit.time, hit.id, hit.fields], "count": satisfied.count}
+        if hit.shadow:
+            # For as long as it goes on: what somebody reads as an alert does not turn into a shadow, nor back.
+            episode["shadow"] = True
         if self.root.rule.type == "value_count":
             seen = group["windows"][self.root.rule.id]["seen"]
             episode["values"] = {_digest(value): 1 for value in list(seen)[:MOST_VALUES]}
@@ -278,6 +281,7 @@ class CorrelationOperator:
             explanation={"condition": _condition(root), "root": root},
             entity=_entity(group),
             revision=(now, episode["count"]),
+            extra={"almena.alert.shadow": True} if episode.get("shadow") else None,
         )
         return _common(document, first, last, set(group))
 

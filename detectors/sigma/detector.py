@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ from almena.event import Event, event_time
 from almena.hit import IDENTITY, WIDEST, Hit, group_key
 from almena.words import KEYS, fields_of, words_of
 from detectors.correlation import CorrelationOperator, Node, short
+from detectors.sigma.budget import Cost, Costed, Costs
 from detectors.sigma.evaluator import Engine, PlainEngine
 from detectors.sigma.explain import explain
 from detectors.sigma.native import native_windows
 from detectors.sigma.rules import Correlation, Rule, RuleSet
+from detectors.sigma.shadow import FIELD, SAMPLE, Over, Shadow, overdrawn, shadows
 from detectors.sigma.values import MISFIT, View, present
 
 HIT_BYTES = 1_600
@@ -53,10 +55,11 @@ class _Feed:
 class Feeds:
     """Makes hits of what matched, for the operators that count them."""
 
-    def __init__(self, operators: Sequence[CorrelationOperator]) -> None:
-        """Asks each operator which rules it rests on, and which of their fields."""
+    def __init__(self, operators: Sequence[CorrelationOperator], shadow: Collection[str] = ()) -> None:
+        """Asks each operator which rules it rests on, and which of their fields; `shadow` are ids in shadow."""
         self.ungrouped: Counter[str] = Counter()
         """By correlation id: events that were not counted for want of a field to group by."""
+        self._shadow = frozenset(shadow)
         self._feeds: dict[str, list[_Feed]] = {}
         for operator in operators:
             for leaf, feed in _feeds(operator):
@@ -79,49 +82,104 @@ class Feeds:
                 group=group_key(str(event.get("organization.id", "")), *(short(value) for value in values)),
                 fields=_kept(feed.keep, view),
                 rule=rule.id,
+                shadow=feed.operator in self._shadow,
             )
 
 
 class SigmaDetector:
-    """The stateless half of Sigma; operators are made by `operators` from the same rule set."""
+    """The stateless half of Sigma; operators are made by `operators` from the same rule set.
 
-    def __init__(self, ruleset: RuleSet, engine: Engine | None = None) -> None:
-        """`engine` decides which rules match; PlainEngine when none is given."""
-        self.ruleset = ruleset
-        self.engine = engine or PlainEngine(ruleset.rules)
-        self.feeds = Feeds(operators(ruleset))
-        self._native = ruleset.mode == "native"
-        self._counters: dict[str, Any] = {}
+    Rules in shadow are asked as all others, and what they find is tagged. Rules over their budget stand aside: they
+    see one event in `sample`, so that the others go on at full speed.
+    """
+
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        engine: Callable[[Sequence[Rule]], Engine] = PlainEngine,
+        *,
+        shadow: Collection[str] = (),
+        over: Mapping[str, Over] | None = None,
+        sample: int = SAMPLE,
+    ) -> None:
+        """`engine` compiles rules; `shadow` lists ids or names, `over` the decisions about rules over budget."""
+        self._make = engine
+        self._listed = tuple(shadow)
+        self._over = dict(over or {})
+        self._sample = max(sample, 1)
+        self._seen = 0
+        self._exported: dict[str, str] = {}
+        self._load(ruleset)
+
+    def replace(self, ruleset: RuleSet) -> None:
+        """Run another set from the next event on; decisions about rules that did not change stay."""
+        self._load(ruleset)
+
+    def limit(self, over: Mapping[str, Over]) -> None:
+        """Let the rules in `over`, and no others, stand aside; those of another version than decided on do not."""
+        before, self._over = overdrawn(self.ruleset, self._over), dict(over)
+        if overdrawn(self.ruleset, self._over) != before:
+            self._load(self.ruleset)
+
+    def costs(self) -> Costs:
+        """What the rules have cost since they were compiled, by id; nothing where the engine does not measure."""
+        found: dict[str, Cost] = {}
+        engines: tuple[object, ...] = (self.engine, self._aside)
+        for engine in engines:
+            if isinstance(engine, Costed):
+                found |= engine.costs()
+        return found
 
     def match_ids(self, event: Event) -> list[str]:
         """The ids of the rules an event matches, those that raise no alert of their own included."""
-        return [rule.id for rule in self.engine.match(self._prepared(event))]
+        prepared = self._prepared(event)
+        aside = self._aside.match(prepared) if self._aside is not None else ()
+        return [rule.id for rule in (*self.engine.match(prepared), *aside)]
 
     def select(self, events: Sequence[Event]) -> Iterator[Hit | Alert]:
         """Alerts of rules that one event suffices for, and hits for correlations."""
+        yield from self._select(self.engine, events)
+        if self._aside is not None:
+            start = -self._seen % self._sample
+            self._seen += len(events)
+            yield from self._select(self._aside, events[start :: self._sample])
+
+    def _select(self, engine: Engine, events: Sequence[Event]) -> Iterator[Hit | Alert]:
         for event in events:
             prepared = self._prepared(event)
-            matched = self.engine.match(prepared)
+            matched = engine.match(prepared)
             if not matched:
                 continue
             view = View(prepared)
             for rule in matched:
-                self._count(rule)
+                self._counters[rule.id].inc()
                 if rule.id not in self.ruleset.muted:
-                    yield _alert(rule, prepared, view)
+                    yield _alert(rule, prepared, view, shadow=rule.id in self.shadow)
                 yield from self.feeds.hits(rule, prepared, view)
+
+    def _load(self, ruleset: RuleSet) -> None:
+        """Compile first, so that rules which cannot be leave everything as it was."""
+        aside = overdrawn(ruleset, self._over)
+        engine = self._make([rule for rule in ruleset.rules if rule.id not in aside])
+        slow = self._make([rule for rule in ruleset.rules if rule.id in aside]) if aside else None
+        self.engine, self._aside, self.ruleset = engine, slow, ruleset
+        self.shadow: dict[str, Shadow] = shadows(ruleset, self._listed, self._over)
+        self.feeds = Feeds(operators(ruleset), self.shadow)
+        self._native = ruleset.mode == "native"
+        self._register()
+
+    def _register(self) -> None:
+        """Export what runs, from zero, and no more what left."""
+        before, levels = self._exported, {rule.id: rule.level for rule in self.ruleset.rules}
+        self._counters = metrics.register_rules(levels, self.shadow)
+        self._exported = {rule: self.ruleset.by_id[rule].level for rule in self.shadow} | levels
+        metrics.forget_rules({rule: before[rule] for rule in before.keys() - self._exported.keys()})
 
     def _prepared(self, event: Event) -> Event:
         if not self._native or not any(map(_nested, event.values())):
             return event
         own = {name: value for name, value in event.items() if not isinstance(value, dict)}
         return own | native_windows(event)
-
-    def _count(self, rule: Rule) -> None:
-        counter = self._counters.get(rule.id)
-        if counter is None:
-            counter = self._counters[rule.id] = metrics.RULE_MATCHES.labels(rule.id, rule.level)
-        counter.inc()
 
 
 def _nested(value: object) -> bool:
@@ -143,7 +201,7 @@ def _kept(names: Sequence[str], view: View) -> dict[str, Any]:
     return kept
 
 
-def _alert(rule: Rule, event: Event, view: View) -> Alert:
+def _alert(rule: Rule, event: Event, view: View, *, shadow: bool = False) -> Alert:
     misfit = event.get(MISFIT)
     words = words_of(rule.document, {**misfit, **event} if isinstance(misfit, dict) else event)
     appended = event.get("event.ingested") or event["@timestamp"]
@@ -156,6 +214,7 @@ def _alert(rule: Rule, event: Event, view: View) -> Alert:
         words=words,
         first=event,
         explanation=explain(rule, view),
+        extra={FIELD: True} if shadow else None,
     )
 
 

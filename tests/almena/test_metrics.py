@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from almena import metrics
 
 WORK = """
@@ -26,9 +28,45 @@ def work(folder: Path, number: int) -> None:
     assert subprocess.run([sys.executable, "-c", WORK, str(number)], env=environment, check=False).returncode == -9
 
 
+RULES = """
+import os, sys
+from almena import metrics
+counters = metrics.register_rules({"a": "high", "b": "low"}, {"b", "chain"})
+counters["a"].inc(2)
+metrics.RULE_SECONDS.labels("b").inc(0.5)
+if "reload" in sys.argv:
+    metrics.register_rules({"a": "high", "c": "low"})
+    metrics.forget_rules({"b": "low", "chain": "low"})
+if "back" in sys.argv:
+    metrics.register_rules({"b": "low"})["b"].inc(3)
+print(metrics.render(os.environ.get("PROMETHEUS_MULTIPROC_DIR")).decode())
+"""
+
+
+def rules(folder: Path | None, *words: str) -> dict[str, float]:
+    """What a process that loads rules, and perhaps others later, shows of them."""
+    environment = {**os.environ, **({"PROMETHEUS_MULTIPROC_DIR": str(folder)} if folder else {})}
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RULES, *words],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return rules_in(parsed(ran.stdout))
+
+
+def rules_in(found: dict[str, float]) -> dict[str, float]:
+    return {name.removeprefix("rule_"): value for name, value in found.items() if name.startswith("rule_")}
+
+
 def values(folder: Path) -> dict[str, float]:
-    lines = metrics.render(str(folder)).decode().splitlines()
-    found = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return parsed(metrics.render(str(folder)).decode())
+
+
+def parsed(text: str) -> dict[str, float]:
+    lines = text.splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
     return {name.removeprefix("almena_"): float(value) for name, value in found.items()}
 
 
@@ -73,3 +111,42 @@ def test_a_file_that_was_torn_costs_only_what_it_held(tmp_path: Path) -> None:
         (tmp_path / "counter_999999999.db").write_bytes(torn)
         metrics.bury_dead(tmp_path)
     assert values(tmp_path)['events_dropped_total{reason="full",source="s"}'] == 3
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_rule_is_exported_from_zero(tmp_path: Path, shared: bool) -> None:
+    found = {name: value for name, value in rules(tmp_path if shared else None).items() if "_created" not in name}
+    assert found == {
+        'matches_total{level="high",rule_id="a"}': 2,
+        'matches_total{level="low",rule_id="b"}': 0,
+        'candidates_total{rule_id="a"}': 0,
+        'candidates_total{rule_id="b"}': 0,
+        'seconds_total{rule_id="a"}': 0,
+        'seconds_total{rule_id="b"}': 0.5,
+        'shadow{rule_id="a"}': 0,
+        'shadow{rule_id="b"}': 1,
+        'shadow{rule_id="chain"}': 1,
+    }
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_rule_that_left_is_exported_no_more(tmp_path: Path, shared: bool) -> None:
+    names = {name for name in rules(tmp_path if shared else None, "reload") if "_created" not in name}
+    assert {name for name in names if 'rule_id="b"' in name or "chain" in name} == set()
+    assert sum('rule_id="a"' in name for name in names) == 4
+    assert sum('rule_id="c"' in name for name in names) == 4
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_rule_that_comes_back_is_exported_again(tmp_path: Path, shared: bool) -> None:
+    found = rules(tmp_path if shared else None, "reload", "back")
+    assert found['matches_total{level="low",rule_id="b"}'] == 3
+    assert found['shadow{rule_id="b"}'] == 0
+
+
+def test_while_nobody_runs_rules_the_last_counts_are_shown(tmp_path: Path) -> None:
+    rules(tmp_path)
+    metrics.bury_dead(tmp_path)
+    found = rules_in(values(tmp_path))
+    assert found['matches_total{level="high",rule_id="a"}'] == 2
+    assert not any(name.startswith("shadow") for name in found)
