@@ -29,6 +29,8 @@ class Hit(msgspec.Struct, array_like=True, frozen=True):
     """Where the event lies on the bus, (partition, offset); (-1, -1) when it is on none."""
     shadow: bool = False
     """What is made of it is in shadow: tagged, and nobody is paged."""
+    version: str = ""
+    """The version of the operator it was made for; an operator of another version never sees it."""
 
 
 IDENTITY = ("@timestamp", "event.id", "event.ingested", "organization.id", "log.file.path", "log.offset")

@@ -50,6 +50,17 @@ class _Feed:
     """Fields whose values make the group."""
     keep: tuple[str, ...]
     """Fields that travel in the hit, the most important first."""
+    version: str
+    """The operator's version: hits of one made otherwise are not for it."""
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    engine: Engine
+    slow: Engine | None
+    """Asks the rules that stand aside, if any do."""
+    aside: Collection[str]
+    """Their ids."""
 
 
 class Feeds:
@@ -83,6 +94,7 @@ class Feeds:
                 fields=_kept(feed.keep, view),
                 rule=rule.id,
                 shadow=feed.operator in self._shadow,
+                version=feed.version,
             )
 
 
@@ -113,7 +125,17 @@ class SigmaDetector:
 
     def replace(self, ruleset: RuleSet) -> None:
         """Run another set from the next event on; decisions about rules that did not change stay."""
-        self._load(ruleset)
+        self.prepare(ruleset)()
+
+    def prepare(self, ruleset: RuleSet) -> Callable[[], None]:
+        """Compile another set, in any thread; calling what is returned, between two calls of `select`, runs it."""
+        compiled = self._compile(ruleset)
+
+        def adopt() -> None:
+            same = compiled.aside == overdrawn(ruleset, self._over)
+            self._adopt(ruleset, compiled if same else self._compile(ruleset))
+
+        return adopt
 
     def limit(self, over: Mapping[str, Over]) -> None:
         """Let the rules in `over`, and no others, stand aside; those of another version than decided on do not."""
@@ -159,10 +181,16 @@ class SigmaDetector:
 
     def _load(self, ruleset: RuleSet) -> None:
         """Compile first, so that rules which cannot be leave everything as it was."""
+        self._adopt(ruleset, self._compile(ruleset))
+
+    def _compile(self, ruleset: RuleSet) -> _Compiled:
         aside = overdrawn(ruleset, self._over)
         engine = self._make([rule for rule in ruleset.rules if rule.id not in aside])
         slow = self._make([rule for rule in ruleset.rules if rule.id in aside]) if aside else None
-        self.engine, self._aside, self.ruleset = engine, slow, ruleset
+        return _Compiled(engine, slow, aside)
+
+    def _adopt(self, ruleset: RuleSet, compiled: _Compiled) -> None:
+        self.engine, self._aside, self.ruleset = compiled.engine, compiled.slow, ruleset
         self.shadow: dict[str, Shadow] = shadows(ruleset, self._listed, self._over)
         self.feeds = Feeds(operators(ruleset), self.shadow)
         self._native = ruleset.mode == "native"
@@ -247,4 +275,4 @@ def _feeds(operator: CorrelationOperator) -> Iterator[tuple[str, _Feed]]:
         group = tuple(root.field(name, leaf) for name in root.rule.group_by)
         named = [node.field(name, leaf) for node in root.nodes() for name in node.rule.names if leaf in node.leaves()]
         keep = tuple(dict.fromkeys([*IDENTITY, *group, *named, *said, *_OFTEN]))
-        yield leaf, _Feed(operator.name, group, keep)
+        yield leaf, _Feed(operator.name, group, keep, operator.version)
