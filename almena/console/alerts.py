@@ -10,12 +10,12 @@ import msgspec
 from starlette.responses import Response
 
 from almena.console import triage
-from almena.console.explain import Step, asked, explain
 from almena.console.fields import plumbing
 from almena.console.groups import GROUP
 from almena.console.show import RESOLUTIONS
 from almena.console.visit import Visit, local_path
 from almena.event import strings
+from almena.explanation import Step, asked, tell
 from almena.store import ALERTS, Filter, Query, Versioned
 
 MOST_SIBLINGS = 20
@@ -132,7 +132,7 @@ def shown(visit: Visit, item: Versioned, *, back: str) -> Shown:
     return Shown(
         item=item,
         words=visit.look.words(alert),
-        explanation=explain(alert.get("almena.alert.explanation"), visit.look, _titles(visit)),
+        explanation=tell(alert.get("almena.alert.explanation"), visit.language, _titles(visit)),
         evidence=told,
         plumbing=plumbing,
         related=related(alert),

@@ -14,9 +14,6 @@ from babel.support import NullTranslations, Translations
 LANGUAGES = {"es": "Español", "en": "English"}
 """The languages there are, each by its own name; the first is spoken when nothing else was chosen."""
 
-LOCALES = {"es": "es_MX", "en": "en_US"}
-"""How numbers and dates are written in each."""
-
 Speak = Callable[[str], str]
 """Spanish in, the page's language out."""
 

@@ -6,19 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_timedelta, get_timezone_location
-from babel.numbers import format_decimal
-from babel.units import format_unit
 from markupsafe import Markup
 
-from almena.clock import DAY, HOUR, MINUTE, SECOND, Span, parse_time, to_datetime
-from almena.console.fields import label
-from almena.console.i18n import LOCALES, mark, speaker
+from almena.clock import parse_time, to_datetime
+from almena.console.i18n import mark
 from almena.ecs import fields
-from almena.errors import ConfigError
+from almena.labels import LOCALES, called, label, length, number
 from almena.words import fill, safe
 
 LEVEL_WORDS = {
@@ -54,11 +51,6 @@ RESOLUTIONS = {
 }
 """How an alert ends."""
 
-_UNITS: tuple[tuple[int, str, Literal["short", "long"]], ...] = (
-    (DAY, "duration-day", "long"),
-    (HOUR, "duration-hour", "long"),
-    (MINUTE, "duration-minute", "short"),
-)
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z| UTC))")
 
 LONGEST_TEXT = 4_000
@@ -111,9 +103,7 @@ class Look:
 
     def number(self, value: object) -> str:
         """A number with the separators of the language."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return safe(value)
-        return format_decimal(value, locale=LOCALES[self.language])
+        return number(value, self.language)
 
     def zone_label(self) -> str:
         """The zone of the page's times, said once."""
@@ -123,29 +113,15 @@ class Look:
 
     def length(self, span: object) -> str:
         """A length of time as `Span` writes it, in words: `30d` is 30 días; what is none stays as it is."""
-        try:
-            left = int(Span.parse(span))
-        except (ConfigError, ValueError, OverflowError):
-            return values(span, 60)
-        parts: list[str] = []
-        for size, unit, form in _UNITS:
-            count, left = divmod(left, size)
-            if count:
-                parts.append(self._unit(count, unit, form))
-        if left or not parts:
-            parts.append(self._unit(left / SECOND, "duration-second", "short"))
-        return " ".join(parts)
-
-    def _unit(self, count: float, unit: str, form: Literal["short", "long"]) -> str:
-        return format_unit(count, unit, length=form, locale=LOCALES[self.language])
+        return length(span, self.language)
 
     def field(self, name: str) -> str:
         """What a field is called, or its own name."""
-        return label(name, speaker(self.language)) or values(name)
+        return called(name, self.language)
 
     def heading(self, name: str) -> str:
         """What a field is called at the head of a row, or nothing when it has no word."""
-        word = label(name, speaker(self.language))
+        word = label(name, self.language)
         return word[:1].upper() + word[1:]
 
     def dotted(self, name: str) -> Markup:

@@ -19,13 +19,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from almena.console import show
 from almena.console.health import Problems, Status
-from almena.console.i18n import LANGUAGES, LOCALES, Speak, language_of, mark, speaker, translations
+from almena.console.i18n import LANGUAGES, Speak, language_of, mark, speaker, translations
 from almena.console.rules import RuleInfo
 from almena.console.security import LONGEST_BODY, same_origin
 from almena.console.sessions import Attempts, Sessions
 from almena.console.settings import ConsoleSettings
 from almena.console.triage import sight
 from almena.console.users import User
+from almena.labels import LOCALES
 from almena.store import Scope, Store
 
 HERE = Path(__file__).parent

@@ -1,0 +1,78 @@
+"""What fields, numbers and lengths of time are called for people, in Spanish and English, inside a sentence."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from babel.numbers import format_decimal
+from babel.units import format_unit
+
+from almena.clock import DAY, HOUR, MINUTE, SECOND, Span
+from almena.errors import ConfigError
+from almena.words import safe
+
+LOCALES = {"es": "es_MX", "en": "en_US"}
+"""How numbers and dates are written in each language."""
+
+_DATA = "winlog.event_data."
+_UNITS: tuple[tuple[int, str, Literal["short", "long"]], ...] = (
+    (DAY, "duration-day", "long"),
+    (HOUR, "duration-hour", "long"),
+    (MINUTE, "duration-minute", "short"),
+)
+_WIDEST = 1e15
+
+
+@cache
+def labels() -> dict[str, dict[str, str]]:
+    """Every word by name, then language: fields as events have them, Windows' own names, and what models measure."""
+    table: dict[str, dict[str, str]] = {}
+    for line in files("almena").joinpath("labels.tsv").read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, spanish, english = line.split("\t")
+            table[name] = {"es": spanish, "en": english}
+    return table
+
+
+def label(name: str, language: str) -> str:
+    """The word for a field or a model's feature, or nothing when there is none.
+
+    >>> label("process.executable", "es"), label("winlog.event_data.Hashes", "en"), label("novel.field", "es")
+    ('programa', 'hashes', '')
+    """
+    known = labels().get(name) or labels().get(name.removeprefix(_DATA))
+    return known.get(language, known["es"]) if known else ""
+
+
+def called(name: str, language: str) -> str:
+    """The word for a field, or its own name made safe to show."""
+    return label(name, language) or safe(name)
+
+
+def number(value: object, language: str) -> str:
+    """A number with the separators of the language; anything else as text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _WIDEST:
+        return safe(value)
+    return format_decimal(value, locale=LOCALES.get(language, LOCALES["es"]))
+
+
+def length(span: object, language: str) -> str:
+    """A length of time as `Span` writes it, in words: `30d` is 30 días; what is none stays as it is."""
+    try:
+        left = int(Span.parse(span))
+    except (ConfigError, ValueError, OverflowError):
+        return safe(span, 60)
+    parts: list[str] = []
+    for size, unit, form in _UNITS:
+        count, left = divmod(left, size)
+        if count:
+            parts.append(_unit(count, unit, form, language))
+    if left or not parts:
+        parts.append(_unit(left / SECOND, "duration-second", "short", language))
+    return " ".join(parts)
+
+
+def _unit(count: float, unit: str, form: Literal["short", "long"], language: str) -> str:
+    return format_unit(count, unit, length=form, locale=LOCALES.get(language, LOCALES["es"]))
