@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -22,6 +23,17 @@ log = logging.getLogger("almena.correlate")
 
 PENDING = 2_000_000
 """Hits per partition that may wait for the watermark; beyond it the oldest are dropped and counted."""
+
+WAITING = 200_000
+"""Hits per partition that may wait for an operator that is not here yet; beyond it the oldest are dropped and
+counted."""
+
+PATIENCE = 600.0
+"""Seconds that hits wait for their operator. Members reload their rules at moments of their own, so detect may be a
+little ahead; what still has no operator then is dropped and counted."""
+
+GONE = 10_000
+"""Operators that left, by name and version, whose last hits are no loss."""
 
 _OWNER = "correlate"
 
@@ -47,6 +59,10 @@ class Operator(Protocol):
 def owner(operator: Operator) -> str:
     """The name under which an operator's state is kept."""
     return f"{operator.name}@{operator.version}"
+
+
+def _made_for(hit: Hit) -> str:
+    return f"{hit.detector}@{hit.version}"
 
 
 def drive(operator: Operator, hits: Sequence[Hit], watermark: int, state: State) -> Iterator[Alert]:
@@ -94,17 +110,35 @@ class Correlate:
         """`operators` are by name; time moves when all `event_partitions` have told their watermark."""
         self.state = state
         self._partition = partition
-        self._operators = operators
         self._event_partitions = event_partitions
-        forgotten = state.keep({_OWNER, *(owner(operator) for operator in operators.values())})
-        if forgotten:
-            log.info("partition %d starts afresh for changed or removed: %s", partition, ", ".join(forgotten))
         mine = state.state(_OWNER)
         self._watermarks = mine.table("watermarks", limit=100_000)
         self._pending = mine.table("pending", limit=PENDING)
+        self._waiting = mine.table("waiting", limit=WAITING)
+        self._owners = mine.table("owners", limit=GONE)
+        self._gone = mine.table("gone", limit=GONE)
         self._order = sorted(self._pending)
-        self._states = {name: state.state(owner(operator)) for name, operator in operators.items()}
         self._evicted: dict[str, int] = {}
+        self._since: dict[str, float] = {}
+        self.replace(operators)
+
+    def replace(self, operators: Mapping[str, Operator]) -> None:
+        """Run these operators from the next hit on: one whose version is the same keeps its state, all others start
+        afresh, and hits that waited for one of them go to it."""
+        self._operators = operators
+        owners = {owner(operator) for operator in operators.values()}
+        forgotten = self.state.keep({_OWNER, *owners})
+        if forgotten:
+            log.info("partition %d starts afresh for changed or removed: %s", self._partition, ", ".join(forgotten))
+        for name in sorted({*self._owners, *forgotten} - owners):
+            self._owners.delete(name)
+            self._gone.put(name, True)
+        for name in sorted(owners - {*self._owners}):
+            self._gone.delete(name)
+            self._owners.put(name, True)
+        self._states = {name: self.state.state(owner(operator)) for name, operator in operators.items()}
+        self._evicted = {name: self._states[name].evictions() for name in operators}
+        self._claim()
 
     @property
     def watermark(self) -> int:
@@ -116,11 +150,16 @@ class Correlate:
         damaged = sum(not self._take(record) for record in records)
         lost = self._pending.evicted
         outputs = {ALERTS: [alert_record(alert) for alert in self.release(self.watermark)], LEDGER: []}
+        unclaimed = self._waiting.evicted + self._expire()
         if damaged:
             outputs[LEDGER].append(drop_record("bus.hits", "", "damaged", damaged))
         if lost:
             self._pending.evicted = 0
             outputs[LEDGER].append(drop_record("bus.hits", "", "too many hits wait for the watermark", lost))
+        if unclaimed:
+            self._waiting.evicted = 0
+            metrics.HITS_UNCLAIMED.inc(unclaimed)
+            outputs[LEDGER].append(drop_record("bus.hits", "", "made for a correlation that is not here", unclaimed))
         self._measure()
         return {topic: output for topic, output in outputs.items() if output}
 
@@ -156,11 +195,56 @@ class Correlate:
                 continue
             self._pending.delete(key)
             hit = msgspec.convert(value, Hit)
-            due.setdefault(hit.detector, []).append(hit)
-        for name in due.keys() - self._operators.keys():
-            log.warning("%d hits for %s, which is no longer there, are left out", len(due[name]), name)
+            if self._serves(hit):
+                due.setdefault(hit.detector, []).append(hit)
+            else:
+                self._hold(key, hit)
         for name, operator in self._operators.items():
             yield from drive(operator, due.get(name, ()), watermark, self._states[name])
+
+    def _serves(self, hit: Hit) -> bool:
+        """Whether the operator that the hit was made for runs here; one without a version is for any."""
+        operator = self._operators.get(hit.detector)
+        return operator is not None and hit.version in ("", operator.version)
+
+    def _hold(self, key: str, hit: Hit) -> None:
+        """Keep a hit for an operator that is not here yet; the last ones of an operator that left are left out."""
+        name = _made_for(hit)
+        if name in self._gone:
+            metrics.HITS_UNCLAIMED.inc()
+            return
+        if name not in self._since:
+            log.info("hits for %s, which is not here, wait until the rules are reloaded", name)
+            self._since[name] = time.monotonic()
+        self._waiting.put(key, encode_hit(hit))
+
+    def _claim(self) -> None:
+        """Release the waiting hits whose operator is here now."""
+        left: dict[str, float] = {}
+        for key in self._waiting:
+            hit = msgspec.convert(self._waiting.get(key), Hit)
+            name = _made_for(hit)
+            if not self._serves(hit) and name not in self._gone:
+                left[name] = self._since.get(name, time.monotonic())
+                continue
+            self._waiting.delete(key)
+            if self._serves(hit):
+                self.add(hit)
+        self._since = left
+
+    def _expire(self) -> int:
+        """Drop what has waited for too long; returns how many hits."""
+        limit = time.monotonic() - PATIENCE
+        late = {name for name, since in self._since.items() if since < limit}
+        dropped = 0
+        for key in self._waiting if late else ():
+            if _made_for(msgspec.convert(self._waiting.get(key), Hit)) in late:
+                self._waiting.delete(key)
+                dropped += 1
+        for name in late:
+            log.warning("hits for %s are dropped: its rule was not loaded here for %.0f s", name, PATIENCE)
+            del self._since[name]
+        return dropped
 
     def _measure(self) -> None:
         metrics.STATE_ENTRIES.set(sum(state.entries() for state in self.state.states()))

@@ -71,6 +71,13 @@ RULES_SHADOW = Gauge(
 )
 RULES_LOADED = Gauge("almena_rules_loaded", "Rules in use.", multiprocess_mode="mostrecent")
 RULES_REJECTED = Gauge("almena_rules_rejected", "Rules refused, with a reason.", multiprocess_mode="mostrecent")
+RULES_RELOADS = Counter("almena_rules_reloads_total", "Rule sets taken into use while running.", ["stage"])
+RULES_RELOAD_FAILURES = Counter(
+    "almena_rules_reload_failures_total", "Changed rules that were refused; the set before runs on.", ["stage"]
+)
+HITS_UNCLAIMED = Counter(
+    "almena_hits_unclaimed_total", "Hits left out because the operator they were made for was not there."
+)
 WATERMARK_DELAY = Gauge(
     "almena_watermark_delay_seconds",
     "How far event time lies behind the clock.",
@@ -117,6 +124,8 @@ class _Present(CollectorRegistry):
             if metric.name == "almena_rule_shadow":
                 known = {sample.labels["rule_id"]: sample.value for sample in metric.samples}
         for metric in self._found:
+            if metric.name == "almena_rules_info":
+                metric.samples = [item for item in metric.samples if item.value]
             if known and metric.name.startswith("almena_rule_"):
                 metric.samples = [item for item in metric.samples if known.get(item.labels["rule_id"], _LEFT) != _LEFT]
             yield metric
@@ -146,6 +155,16 @@ def forget_rules(levels: Mapping[str, str]) -> None:
             for metric, labels in ((RULE_MATCHES, (rule, level)), (RULE_CANDIDATES, (rule,)), (RULE_SECONDS, (rule,))):
                 metric.remove(*labels)
             RULE_SHADOW.remove(rule)
+
+
+def run_set(name: str, before: str = "") -> None:
+    """Say that this process runs the set of rules of that hash, and no more the one before."""
+    if before and before != name:
+        RULES_INFO.labels(before).set(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            RULES_INFO.remove(before)
+    RULES_INFO.labels(name).set(1)
 
 
 def bury_dead(folder: Path) -> None:

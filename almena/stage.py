@@ -43,11 +43,19 @@ class Stage:
     While the bus refuses, the same operation is tried again for as long as it takes: nothing was done, nothing is lost.
     """
 
-    def __init__(self, name: str, session: Session, open_work: Callable[[int, Partition], Work]) -> None:
-        """`open_work` makes the work of a partition just gained, from its restored state."""
+    def __init__(
+        self,
+        name: str,
+        session: Session,
+        open_work: Callable[[int, Partition], Work],
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`open_work` makes the work of a partition just gained, from its restored state; `between` is called between
+        steps, where nothing is half done."""
         self.name = name
         self._session = session
         self._open = open_work
+        self._between = between
         self._works: dict[int, Work] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -62,8 +70,14 @@ class Stage:
         finally:
             self._leave()
 
+    @property
+    def works(self) -> list[Work]:
+        """The work of every partition that is this member's."""
+        return list(self._works.values())
+
     def step(self, timeout: float, stop: threading.Event | None = None) -> int:
         """One step; returns how many records it took."""
+        self._between()
         batch = self._insist(lambda: self._session.poll(LARGEST_STEP, timeout), stop)
         began = time.perf_counter()
         for partition in batch.lost:

@@ -141,6 +141,14 @@ class State:
         """How many values left for lack of room since the state was opened."""
         return sum(table.evicted for table in self._tables.values())
 
+    def keys(self) -> Iterator[str]:
+        """Every `table<US>key` that is saved, or may be."""
+        yield from self.dirty
+        for table in self._tables.values():
+            yield from (table._prefix + key for key in table)
+        for name, saved in self._snapshot.items():
+            yield from (name + _SEPARATOR + key for key in saved)
+
     def changes(self) -> dict[str, bytes | None]:
         """What changed since the last call, by `table<US>key`; None means deleted."""
         changed = {full: table._dump(full[len(table._prefix) :]) for full, table in self.dirty.items()}
@@ -169,9 +177,10 @@ class Partition:
 
     def keep(self, owners: set[str]) -> list[str]:
         """Forget every owner not in `owners`, such as an old version of a rule; returns the forgotten."""
-        forgotten = sorted(set(self._snapshots) - owners)
+        forgotten = sorted((set(self._snapshots) | set(self._states)) - owners)
         for owner in forgotten:
-            for rest in self._snapshots.pop(owner):
+            state = self._states.pop(owner, None)
+            for rest in state.keys() if state is not None else self._snapshots.pop(owner):
                 self._gone[owner + _SEPARATOR + rest] = None
         return forgotten
 

@@ -121,21 +121,20 @@ class SigmaDetector:
         self._sample = max(sample, 1)
         self._seen = 0
         self._exported: dict[str, str] = {}
+        self._prepared: tuple[RuleSet, _Compiled] | None = None
         self._load(ruleset)
+
+    def prepare(self, ruleset: RuleSet) -> None:
+        """Compile another set, in any thread, so that `replace` has only to take it."""
+        self._prepared = (ruleset, self._compile(ruleset))
 
     def replace(self, ruleset: RuleSet) -> None:
         """Run another set from the next event on; decisions about rules that did not change stay."""
-        self.prepare(ruleset)()
-
-    def prepare(self, ruleset: RuleSet) -> Callable[[], None]:
-        """Compile another set, in any thread; calling what is returned, between two calls of `select`, runs it."""
-        compiled = self._compile(ruleset)
-
-        def adopt() -> None:
-            same = compiled.aside == overdrawn(ruleset, self._over)
-            self._adopt(ruleset, compiled if same else self._compile(ruleset))
-
-        return adopt
+        prepared, self._prepared = self._prepared, None
+        if prepared and prepared[0] is ruleset and prepared[1].aside == overdrawn(ruleset, self._over):
+            self._adopt(*prepared)
+        else:
+            self._load(ruleset)
 
     def limit(self, over: Mapping[str, Over]) -> None:
         """Let the rules in `over`, and no others, stand aside; those of another version than decided on do not."""
