@@ -121,16 +121,16 @@ class SigmaDetector:
         self._sample = max(sample, 1)
         self._seen = 0
         self._exported: dict[str, str] = {}
-        self._prepared: tuple[RuleSet, _Compiled] | None = None
+        self._next: tuple[RuleSet, _Compiled] | None = None
         self._load(ruleset)
 
     def prepare(self, ruleset: RuleSet) -> None:
         """Compile another set, in any thread, so that `replace` has only to take it."""
-        self._prepared = (ruleset, self._compile(ruleset))
+        self._next = (ruleset, self._compile(ruleset))
 
     def replace(self, ruleset: RuleSet) -> None:
         """Run another set from the next event on; decisions about rules that did not change stay."""
-        prepared, self._prepared = self._prepared, None
+        prepared, self._next = self._next, None
         if prepared and prepared[0] is ruleset and prepared[1].aside == overdrawn(ruleset, self._over):
             self._adopt(*prepared)
         else:
