@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from almena.clock import DAY, SECOND, Span
+from almena.clock import DAY, MINUTE, SECOND, Span
 from almena.errors import ConfigError
 
 Kinds = Mapping[str, type]
@@ -27,6 +27,30 @@ class Agency:
 
     name: str
     """Its name as people read it."""
+
+
+@dataclass(kw_only=True)
+class DetectSettings:
+    """How rules run: which of them in shadow, and what one of them may cost.
+
+    A rule in shadow goes on finding; what it finds is tagged, waits apart, and nobody is told. A rule that costs more
+    than both limits, in two windows in a row, moves to shadow and sees one event in sixteen; that is announced.
+    """
+
+    shadow: list[str] = field(default_factory=list)
+    """Ids or names of rules and correlations that run in shadow; `almena: {shadow: true}` in a rule does the same."""
+    budget_time: Span = field(default_factory=lambda: Span(20))
+    """The most time that one rule may take, on average over every event; `0s` sets no budget."""
+    budget_share: float = 0.25
+    """The most of the whole time of detection that one rule may take, 0 to 1."""
+    budget_window: Span = field(default_factory=lambda: Span(MINUTE))
+    """How long is measured before a rule is judged."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.budget_share <= 1:
+            raise ConfigError(f"budget_share: {self.budget_share} is not between 0 and 1")
+        if self.budget_window < SECOND:
+            raise ConfigError(f"budget_window: {self.budget_window} is shorter than 1s")
 
 
 @dataclass(kw_only=True)
@@ -49,6 +73,8 @@ class Config:
     """How long records stay on the bus."""
     rules: list[str] = field(default_factory=list)
     """Folders of Sigma rules; the project's own when empty."""
+    detect: DetectSettings = field(default_factory=DetectSettings)
+    """`[detect]`: rules in shadow, and what a rule may cost."""
     agencies: dict[str, Agency] = field(default_factory=dict)
     """`[agencies.<id>]`: the agencies there are."""
     collectors: dict[str, Any] = field(default_factory=dict)

@@ -34,6 +34,8 @@ PROBLEMS = {
         "drops": "La fuente {0} perdió {1} registros.",
         "lag": "El tema {0} tiene {1} registros sin leer.",
         "rule": "La regla {0} fue rechazada: {1}",
+        "shadow": "La regla {0} dejó de avisar por su costo ({1}) desde {2}: corríjala, "
+        "o devuélvala con `almena rules shadow --lift {3}`.",
         "outbox": "{0} avisos no pudieron entregarse.",
     },
     "en": {
@@ -41,10 +43,15 @@ PROBLEMS = {
         "drops": "Source {0} lost {1} records.",
         "lag": "Topic {0} has {1} records unread.",
         "rule": "Rule {0} was rejected: {1}",
+        "shadow": "Rule {0} stopped alerting for what it costs ({1}) since {2}: mend it, "
+        "or take it back with `almena rules shadow --lift {3}`.",
         "outbox": "{0} notifications could not be delivered.",
     },
 }
 """What is said about each kind of problem, by language."""
+
+LIVE = Filter("almena.alert.status", "in", ("shadow",), negate=True)
+"""Alerts of rules in shadow are no alerts to be counted."""
 
 Expected = Mapping[str, int]
 """How often each source speaks at least, in microseconds, where that is configured."""
@@ -56,7 +63,7 @@ def status(
     """Counts, lag, sources, rules and problems, as far as `scope` may see; `ok` is False when there are problems.
 
     Keys: `events`, `alerts`, `dead_letters`, `drops`, `lag` (records by topic), `sources` (a list), `rules`
-    (`loaded`, `rejected`), `problems` (sentences in `language`, `es` or `en`), `ok`.
+    (`loaded`, `rejected`, `shadow`, `hash`), `problems` (sentences in `language`, `es` or `en`), `ok`.
     """
     sources, drops, rules = _ledger(store, scope)
     dead = store.aggregate(_open_dead(scope), Terms("almena.source.name", 10_000))
@@ -72,7 +79,7 @@ def status(
         "ok": not problems,
         "problems": problems,
         "events": sum(source["events"] for source in sources.values()),
-        "alerts": store.count(Query(kind=ALERTS, scope=scope)),
+        "alerts": store.count(Query(kind=ALERTS, scope=scope, filters=(LIVE,))),
         "dead_letters": sum(count for _, count in dead),
         "drops": sum(drops.values()),
         "lag": lag,
@@ -109,7 +116,7 @@ def _ledger(store: Store, scope: Scope) -> tuple[dict[str, dict[str, Any]], dict
     """Sources by name, drops by source, and the rules' entry."""
     sources: dict[str, dict[str, Any]] = {}
     drops: dict[str, int] = {}
-    rules: dict[str, Any] = {"loaded": 0, "rejected": [], "hash": ""}
+    rules: dict[str, Any] = {"loaded": 0, "rejected": [], "shadow": [], "hash": ""}
     cursor: str | None = None
     while True:
         page = store.search(Query(kind=LEDGER, scope=scope, limit=1_000), cursor)
@@ -124,6 +131,7 @@ def _ledger(store: Store, scope: Scope) -> tuple[dict[str, dict[str, Any]], dict
                 rules = {
                     "loaded": document.get("almena.rules.loaded", 0),
                     "rejected": document.get("almena.rules.rejected", []),
+                    "shadow": document.get("almena.rules.shadow", []),
                     "hash": document.get("almena.rules.hash", ""),
                 }
         cursor = page.cursor
@@ -160,6 +168,11 @@ def _problems(
             found.append(("drops", (source["name"], source["drops"])))
     found += [("lag", (topic, count)) for topic, count in lag.items() if count > LAG_LIMIT]
     found += [("rule", (entry["rule"], entry["reason"])) for entry in rules["rejected"]]
+    found += [
+        ("shadow", (entry["title"], entry["detail"], entry["since"], entry["rule"]))
+        for entry in rules["shadow"]
+        if entry["why"] == "budget"
+    ]
     if failed:
         found.append(("outbox", (failed,)))
     return [PROBLEMS[language][name].format(*map(safe, values)) for name, values in found]

@@ -41,15 +41,18 @@ def pages() -> dict[str, str]:
 def configuration() -> str:
     """All options of `almena.toml`, section by section."""
     from almena.app import components
-    from almena.config import Agency, Config
+    from almena.config import Agency, Config, DetectSettings
 
     kinds = components()
     parts = [
         "# Configuration: `almena.toml`\n\n" + _NOTE + _ABOUT_CONFIGURATION,
         _section(
-            "At the top", Config, skip={"collectors", "detectors", "desk", "console", "notify", "path", "agencies"}
+            "At the top",
+            Config,
+            skip={"collectors", "detect", "detectors", "desk", "console", "notify", "path", "agencies"},
         ),
         _section("`[agencies.<id>]`", Agency),
+        _section("`[detect]`", DetectSettings),
     ]
     for name, kind in kinds.collectors.items():
         parts.append(_section(f'`[collectors.<name>]` with `type = "{name}"`', kind))

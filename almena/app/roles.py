@@ -9,20 +9,14 @@ import os
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from almena.app import bus_of, detectors_of, member, operators_of, ruleset, secret_of, sources_of
-from almena.bus import EVENTS, HITS, LEDGER, TOPICS, Bus, Record
+from almena.bus import EVENTS, HITS, TOPICS, Bus
 from almena.clock import now
 from almena.config import Config
 from almena.errors import AlmenaError, BusError, Fenced
 from almena.stage import Stage
 from almena.state import Partition
-
-if TYPE_CHECKING:
-    from detectors.sigma.rules import RuleSet
 
 log = logging.getLogger("almena")
 
@@ -103,17 +97,20 @@ def _told(failure: BaseException) -> BaseException:
 
 def detect(config: Config, stop: threading.Event, name: str) -> None:
     """Run rules and detectors over events."""
+    from almena.app.limits import NAME, Limits
+    from almena.app.live import LiveRules
     from almena.detect import Detect, hit_record
     from detectors.sigma.detector import SigmaDetector
 
     bus = bus_of(config)
-    rules = ruleset(config)
-    tell_rules(bus, rules)
+    limits = Limits(Path(config.data) / NAME)
+    sigma = SigmaDetector(ruleset(config), shadow=config.detect.shadow, over=limits.read())
+    live = LiveRules(sigma, bus, config.detect, limits)
     models = detectors_of(config)
     announced = [hit for model in models if hasattr(model, "announce") for hit in model.announce(now())]
     if announced:
         bus.append(HITS, [hit_record(hit) for hit in announced])
-    selectors = [SigmaDetector(rules), *models]
+    selectors = [live, *models]
     lateness = {source.name: int(source.lateness) for source in sources_of(config).values()}
     seal = secret_of(config).seal
 
@@ -128,25 +125,8 @@ def detect(config: Config, stop: threading.Event, name: str) -> None:
             seal=seal,
         )
 
-    Stage("detect", bus.session(EVENTS, group="detect", member=name), open_work).run(stop)
+    Stage("detect", bus.session(EVENTS, group="detect", member=name), open_work, live.between).run(stop)
     bus.close()
-
-
-def tell_rules(bus: Bus, rules: RuleSet) -> None:
-    """Say which rules run and which were refused, as metrics and on the ledger."""
-    from almena import metrics
-
-    metrics.RULES_LOADED.set(len(rules.rules) + len(rules.correlations))
-    metrics.RULES_REJECTED.set(len(rules.rejected))
-    for rejection in rules.rejected:
-        log.warning("rule %s (%s) is rejected: %s", rejection.rule, rejection.file, rejection.reason)
-    entry = {
-        "kind": "rules",
-        "loaded": len(rules.rules) + len(rules.correlations),
-        "rejected": [{"rule": str(item.rule), "reason": str(item.reason)} for item in rules.rejected],
-        "hash": rules.hash,
-    }
-    bus.append(LEDGER, [Record("rules", msgspec.json.encode(entry))])
 
 
 def correlate(config: Config, stop: threading.Event, name: str) -> None:

@@ -11,7 +11,7 @@ from almena.alert import SEVERITY, Alert
 from almena.bus import Stored
 from almena.clock import format_time, parse_time
 from almena.desk import outbox
-from almena.desk.grouping import agency_of, compare, group_of, incoming, level_of, merge, revision_of
+from almena.desk.grouping import agency_of, compare, group_of, in_shadow, incoming, level_of, merge, revision_of
 from almena.desk.notify import Common
 from almena.desk.settings import DeskSettings
 from almena.desk.suppressions import Suppressions
@@ -92,6 +92,9 @@ class Desk:
         alert["almena.alert.level"] = level_of(alert)
         alert["almena.alert.group"] = group_of(alert, self._settings.window)
         alert["almena.alert.status"] = "open"
+        if in_shadow(alert):
+            alert["almena.alert.status"] = "shadow"
+            return alert
         suppression = self._suppressions.find(alert, record.time)
         if suppression is not None:
             alert["almena.alert.status"] = "suppressed"
@@ -193,6 +196,9 @@ class Desk:
 
 
 def _count(alert: Document) -> None:
+    if in_shadow(alert):
+        metrics.ALERTS_SHADOW.labels(level_of(alert), agency_of(alert)).inc()
+        return
     metrics.ALERTS.labels(level_of(alert), agency_of(alert)).inc()
     if alert.get("almena.alert.status") == "suppressed":
         metrics.ALERTS_SUPPRESSED.labels(alert.get("almena.alert.suppression.name", "")).inc()

@@ -26,6 +26,7 @@ WRITTEN = frozenset(
         "words",
         "explanation",
         "evidence",
+        "shadow",
     )
 )
 """What detectors say of an alert; everything else under `almena.alert.` belongs to the desk and to people."""
@@ -38,15 +39,24 @@ Verdict = Literal["newer", "older", "same", "different"]
 
 
 def group_of(alert: Alert, window: int) -> str:
-    """The group: a hash of rule, agency, entity and the stretch of `window` microseconds the alert began in."""
+    """The group: a hash of rule, agency, entity and the stretch of `window` microseconds the alert began in.
+
+    Alerts of a rule in shadow have groups of their own: nobody decides about one and means the other.
+    """
     start = parse_time(alert["@timestamp"])
     key = group_key(
         alert.get("rule.id", ""),
         alert.get("organization.id", ""),
         alert.get(ALERT + "entity", ""),
         start - start % window,
+        *(["shadow"] if in_shadow(alert) else []),
     )
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def in_shadow(alert: Document) -> bool:
+    """Whether the rule was in shadow when it found this: it is kept to be looked at, and nobody is told."""
+    return alert.get(ALERT + "shadow") is True
 
 
 def level_of(alert: Alert) -> str:

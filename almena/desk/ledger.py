@@ -72,6 +72,7 @@ class Ledger:
                     "@timestamp": format_time(record.time),
                     "almena.rules.loaded": int(entry["loaded"]),
                     "almena.rules.rejected": list(entry["rejected"]),
+                    "almena.rules.shadow": list(entry.get("shadow") or ()),
                     "almena.rules.hash": str(entry["hash"]),
                 }
             case kind:
