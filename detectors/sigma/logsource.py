@@ -12,7 +12,7 @@ from detectors.sigma.values import MISFIT
 
 _NONE: frozenset[str] = frozenset()
 
-_READ = (
+READ = (
     ("event.dataset",),
     ("winlog.channel", "Channel"),
     ("event.code", "winlog.event_id", "EventID"),
@@ -26,6 +26,10 @@ _READ = (
     ("category",),
     ("service",),
 )
+"""What routing reads: for each part of an origin the fields that may say it, the first one that does counts."""
+
+WINDOWS = frozenset(READ[1] + READ[3])
+"""Fields that make an event one of Windows'."""
 
 _WINDOWS_EVENT_TYPES = {"createkey": "registry_add", "deletekey": "registry_delete", "deletevalue": "registry_delete"}
 
@@ -70,7 +74,7 @@ def origin_of(event: Event) -> Origin:
     """What routing looks at; never raises, whatever the values are."""
     misfit = event.get(MISFIT)
     found: list[Any] = []
-    for names in _READ:
+    for names in READ:
         value: Any = None
         for name in names:
             value = event.get(name)
@@ -98,7 +102,8 @@ def origin_of(event: Event) -> Origin:
 def _name(value: object) -> str:
     if isinstance(value, str):
         return value[:128].lower()
-    return str(value) if isinstance(value, int) and abs(value) < 1_000_000 else ""
+    # Equal numbers, such as 1, 1.0 and true, have one name: whoever remembers what they mean may keep one for all.
+    return str(int(value)) if isinstance(value, (int, float)) and value == value // 1 and abs(value) < 1e6 else ""
 
 
 def _names(value: object) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ Test: TypeAlias = Callable[[View], bool]
 MOST_REFERENCED = 64
 """Values of a list that a field reference compares with the other field's."""
 
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "lte": operator.le,
     "gt": operator.gt,
@@ -45,7 +45,7 @@ def test_of_any(predicates: Sequence[Predicate]) -> Test:
         return _TEXT[op](View.texts if first.cased else View.lowered, field, values)
     if op in ("re", "wildcard"):
         return _patterns(op, View.texts if first.cased else View.lowered, field, values)
-    if op in _COMPARE:
+    if op in COMPARE:
         return _numbers(field, op, values)
     if op.startswith("fieldref_"):
         return _references(field, op, values, View.texts if first.cased else View.lowered)
@@ -120,12 +120,12 @@ def _numbers(field: str, op: str, values: tuple[int | float, ...]) -> Test:
     if op == "number":
         wanted = frozenset(values)
         return lambda view: not wanted.isdisjoint(view.numbers(field))
-    compare = _COMPARE[op]
+    compare = COMPARE[op]
     return lambda view: any(compare(number, value) for number in view.numbers(field) for value in values)
 
 
 def _parts(field: str, op: str, values: tuple[int, ...], part: str, zone: str) -> Test:
-    compare = _COMPARE[op]
+    compare = COMPARE[op]
 
     def test(view: View) -> bool:
         found = [time_part(text, part, zone) for text in view.texts(field)]

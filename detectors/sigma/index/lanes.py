@@ -1,0 +1,199 @@
+"""Sorts events by the rules that see them and the fields that those rules read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import itemgetter, or_
+from typing import Any, TypeAlias
+
+from almena.event import Event
+from detectors.sigma.index.atoms import NONE, Held
+from detectors.sigma.logsource import READ, WINDOWS, Route, origin_of, route_of
+from detectors.sigma.rules import LogSource
+from detectors.sigma.values import MISFIT
+
+MOST_SHAPES = 4_096
+"""Sets of field names that are remembered; strangers choose them, so all are forgotten beyond it."""
+
+MOST_ROUTES = 4_096
+"""Combinations of log sources that are remembered, likewise."""
+
+MOST_LANES = 16_384
+"""Shapes by log source that are remembered, likewise."""
+
+MOST_FIELDS = 512
+"""Fields of a shape that is remembered."""
+
+LONGEST_KEY = 1_024
+"""Characters of names or of what routing reads that are remembered."""
+
+Places: TypeAlias = frozenset[int]
+"""Positions of rules in the order they were loaded."""
+
+Column: TypeAlias = Callable[[Sequence[object]], Sequence[Held]]
+"""From the values of one field in many events to what holds for each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reach:
+    """The rules that see events of some log source, and what they read."""
+
+    rules: Places = frozenset()
+    fields: frozenset[str] = frozenset()
+    keywords: Held = NONE
+    """Numbers of the predicates that search the whole event."""
+    pairs: Held = NONE
+    """Numbers of the predicates that compare two fields."""
+    always: Places = frozenset()
+    """Rules that may match where nothing they ask for holds."""
+
+    def __or__(self, other: Reach) -> Reach:
+        return Reach(
+            self.rules | other.rules,
+            self.fields | other.fields,
+            self.keywords | other.keywords,
+            self.pairs | other.pairs,
+            self.always | other.always,
+        )
+
+
+NOWHERE = Reach()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lane:
+    """Events of one shape from one log source."""
+
+    reach: Reach
+    values: Callable[[Event], tuple[object, ...]] | None
+    """The values that rules read; None when there are none."""
+    columns: tuple[Column, ...]
+    pairs: Held
+    """Those of the reach whose two fields the shape has."""
+
+
+class _Shape:
+    """Events with the same field names in the same order."""
+
+    __slots__ = ("key", "lanes", "names", "partial")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        known = set(names)
+        read = [name for aliases in READ for name in aliases if name in known]
+        # Windows events are routed without their categories, which are lists that make poor keys.
+        windows = not known.isdisjoint(WINDOWS)
+        own = [name for name in read if not (windows and name in ("event.category", "event.type"))]
+        self.partial = len(own) < len(read)
+        self.key: Callable[[Event], Any] = itemgetter(*own) if own else lambda event: None
+        self.lanes: dict[Any, Lane | None] = {}
+
+
+class Lanes:
+    """From events to lanes."""
+
+    def __init__(
+        self,
+        groups: Sequence[tuple[LogSource, Reach]],
+        columns: Callable[[Reach, str], Sequence[Column]],
+        pairs: Callable[[Reach, frozenset[str]], Held],
+    ) -> None:
+        """`groups` are the rules by log source; `columns` gives what answers a field of events that reach some;
+        `pairs` says which of a reach's pairs have their two fields among the names of a shape."""
+        self._groups = groups
+        self._columns = columns
+        self._pairs = pairs
+        self._reaches: dict[Route, Reach] = {}
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._open_shapes: dict[tuple[str, ...], _Shape] = {}
+        self._count = 0
+
+    def sort(self, events: Iterable[Event]) -> dict[Lane, tuple[list[int], list[Event]]]:
+        """The events by lane, with their places; those that no rule sees are left out."""
+        found: dict[Lane, tuple[list[int], list[Event]]] = {}
+        shapes = self._shapes
+        for place, event in enumerate(events):
+            try:
+                shape = shapes[tuple(event)]
+                lane = shape.lanes[shape.key(event)]
+            except (KeyError, TypeError):
+                event, lane = self._look(event)
+            if lane is not None:
+                entry = found.get(lane)
+                if entry is None:
+                    entry = found[lane] = ([], [])
+                entry[0].append(place)
+                entry[1].append(event)
+        return found
+
+    def _look(self, event: Event) -> tuple[Event, Lane | None]:
+        misfit = event.get(MISFIT)
+        if isinstance(misfit, dict):
+            event = {**misfit, **{name: value for name, value in event.items() if value is not None}}
+            return event, self._find(event, self._open_shapes)
+        return event, self._find(event, self._open_shapes if MISFIT in event else self._shapes)
+
+    def _find(self, event: Event, shapes: dict[tuple[str, ...], _Shape]) -> Lane | None:
+        names = tuple(event)
+        shape = shapes.get(names)
+        if shape is None:
+            shape = _Shape(names)
+            if len(names) <= MOST_FIELDS and sum(map(len, names)) <= LONGEST_KEY * 16:
+                if len(shapes) >= MOST_SHAPES:
+                    self._forget()
+                shapes[names] = shape
+        key = shape.key(event)
+        try:
+            found = shape.lanes.get(key, shape)
+        except TypeError:  # a list: such shapes are known by how their values are written
+            shape.key = _written(shape.key)
+            shape.lanes.clear()
+            key, found = shape.key(event), shape
+        if not isinstance(found, _Shape):
+            return found
+        origin = origin_of(event)
+        lane = self._lane(names, self._reach(route_of(origin)))
+        if len(str(key)) <= LONGEST_KEY and not (shape.partial and (origin.category or origin.type)):
+            if self._count >= MOST_LANES:
+                self._forget()
+            self._count += 1
+            shape.lanes[key] = lane
+        return lane
+
+    def _forget(self) -> None:
+        self._count = 0
+        self._shapes.clear()
+        self._open_shapes.clear()
+
+    def _reach(self, route: Route) -> Reach:
+        found = self._reaches.get(route)
+        if found is None:
+            found = reduce(or_, (reach for logsource, reach in self._groups if route.reaches(logsource)), NOWHERE)
+            if len(self._reaches) >= MOST_ROUTES:
+                self._reaches.clear()
+                self._forget()
+            self._reaches[route] = found
+        return found
+
+    def _lane(self, names: tuple[str, ...], reach: Reach) -> Lane | None:
+        if not reach.rules:
+            return None
+        made = [(name, column) for name in names for column in self._columns(reach, name)]
+        read = tuple(name for name, _ in made)
+        pairs = self._pairs(reach, frozenset(names)) if reach.pairs else NONE
+        return Lane(reach, _getter(read), tuple(column for _, column in made), pairs)
+
+
+def _written(key: Callable[[Event], Any]) -> Callable[[Event], Any]:
+    return lambda event: repr(key(event))
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Event], tuple[object, ...]] | None:
+    if not names:
+        return None
+    if len(names) == 1:
+        name = names[0]
+        return lambda event: (event[name],)
+    return itemgetter(*names)

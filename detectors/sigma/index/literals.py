@@ -1,0 +1,117 @@
+"""Finds which of many literals stand in many texts, in one pass over all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from ahocorasick_rs import AhoCorasick, Implementation
+
+PIECE = 65_536
+"""Characters of one pass; what it finds is in memory at once."""
+
+Words: TypeAlias = Mapping[str, int]
+"""Literals and the number of what each means."""
+
+Found: TypeAlias = Mapping[int, set[int]]
+"""What was found, by the place of the text; a place that is asked for is made."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOWHERE = -1
+
+
+class Literals:
+    """Literals that texts may contain, begin with, end with or be; each has the number that is answered for it."""
+
+    def __init__(self, *, contains: Words, starts: Words, ends: Words, equals: Words, lower: bool) -> None:
+        """None of the literals is empty. `lower`: texts are searched in lower case, which the literals are in."""
+        every = list(dict.fromkeys([*contains, *starts, *ends, *equals]))
+        places = (contains, starts, ends, equals)
+        meanings = {text: tuple(words.get(text, _NOWHERE) for words in places) for text in every}
+        patterns = [text for text in every if not _SURROGATE.search(text)]
+        self._odd = {text: meanings[text] for text in every if _SURROGATE.search(text)}
+        self._meanings = [meanings[text] for text in patterns]
+        self._longest = max(map(len, patterns), default=1)
+        self._separator = _unused(patterns)
+        self._lower = lower
+        self._automaton = AhoCorasick(patterns, implementation=Implementation.DFA, store_patterns=False)
+
+    def search(self, texts: Sequence[str], found: Found) -> None:
+        """Add to `found`, by the text's place, the numbers of the literals that are there."""
+        first = 0
+        while first < len(texts):
+            size, last = len(texts[first]), first + 1
+            while last < len(texts) and size < PIECE:
+                size += len(texts[last])
+                last += 1
+            if size > 2 * PIECE:
+                last -= 1
+                self._long(texts[last], last, found)
+            self._pass(texts[first:last], first, found)
+            first = last + (size > 2 * PIECE)
+        for literal, meaning in self._odd.items():
+            for place, text in enumerate(texts):
+                self._search_odd(text.lower() if self._lower else text, place, literal, meaning, found)
+
+    def _pass(self, texts: Sequence[str], first: int, found: Found) -> None:
+        joined = self._separator.join(texts)
+        if self._lower:
+            if joined.isascii():
+                joined = joined.lower()
+            else:  # lower case may be longer, and depends on what stands beside
+                texts = [text.lower() for text in texts]
+                joined = self._separator.join(texts)
+        matches = self._matches(joined)
+        if not matches:
+            return
+        place, begin, end = first, 0, len(texts[0])
+        numbers = found[place]
+        meanings = self._meanings
+        for pattern, start, stop in matches:
+            if stop > end:
+                while stop > end:
+                    place += 1
+                    begin = end + 1
+                    end = begin + len(texts[place - first])
+                numbers = found[place]
+            contains, starts, ends, equals = meanings[pattern]
+            if contains >= 0:
+                numbers.add(contains)
+            if starts >= 0 and start == begin:
+                numbers.add(starts)
+            if stop == end:
+                if ends >= 0:
+                    numbers.add(ends)
+                if equals >= 0 and start == begin:
+                    numbers.add(equals)
+
+    def _matches(self, text: str) -> list[tuple[int, int, int]]:
+        """Pattern, start and end of every occurrence, by end."""
+        try:
+            return self._automaton.find_matches_as_indexes(text, overlapping=True)
+        except UnicodeEncodeError:  # lone surrogates, which no pattern holds
+            return self._automaton.find_matches_as_indexes(_SURROGATE.sub(self._separator, text), overlapping=True)
+
+    def _long(self, text: str, place: int, found: Found) -> None:
+        """One long text window by window, so that what is found stays small."""
+        text = text.lower() if self._lower else text
+        for base in range(0, len(text), PIECE):
+            for pattern, start, stop in self._matches(text[base : base + PIECE + self._longest - 1]):
+                contains, starts, ends, equals = self._meanings[pattern]
+                at_start, at_end = base + start == 0, base + stop == len(text)
+                held = (contains, at_start and starts, at_end and ends, at_start and at_end and equals)
+                found[place].update(number for number in held if number is not False and number >= 0)
+
+    def _search_odd(self, text: str, place: int, literal: str, meaning: Sequence[int], found: Found) -> None:
+        if literal in text:
+            contains, starts, ends, equals = meaning
+            held = (contains, starts if text.startswith(literal) else _NOWHERE)
+            held += (ends if text.endswith(literal) else _NOWHERE, equals if text == literal else _NOWHERE)
+            found[place].update(number for number in held if number >= 0)
+
+
+def _unused(patterns: Iterable[str]) -> str:
+    """A character that stands in no pattern."""
+    used = set().union(*map(set, patterns))
+    return next(char for code in range(0x110000) if (char := chr(code)) not in used)

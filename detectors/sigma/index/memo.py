@@ -1,0 +1,235 @@
+"""Remembers answers within a budget of bytes: what repeats stays, what is always new is not kept at all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from sys import getsizeof
+from typing import Generic, TypeVar
+
+from detectors.sigma.index.atoms import NONE, Held
+from detectors.sigma.index.field import FieldIndex
+from detectors.sigma.values import numbers, present, texts
+
+BUDGET = 64 << 20
+"""Bytes that one engine remembers."""
+
+LONGEST = 16_384
+"""Characters of a text that is remembered."""
+
+ENTRY = 300
+"""Bytes that an answer needs beside its key, about."""
+
+TRIAL = 4_096
+"""Look-ups over which the share of known values is measured."""
+
+_FEW = 16
+"""A field of which fewer than one value in so many was known is not remembered for a while."""
+
+_REST = 32
+"""Trials for which it is left alone."""
+
+_PLAIN = 1 << 53
+_ITEMS = 16
+_ITEM = 64
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Budget:
+    """The bytes of all memories of an engine; when they are used up the largest memory forgets its older half."""
+
+    def __init__(self, limit: int = BUDGET) -> None:
+        """`limit` in bytes."""
+        self.limit = limit
+        self.used = 0
+        self._memories: list[Memory[object, object]] = []
+
+    def memory(self) -> Memory[K, V]:
+        """A new memory within the budget."""
+        made: Memory[K, V] = Memory(self)
+        self._memories.append(made)  # type: ignore[arg-type]
+        return made
+
+    def release(self, memory: Memory[K, V]) -> None:
+        """Forget a memory altogether."""
+        self.used -= memory.young + memory.aged
+        memory.young = memory.aged = 0
+        memory.known, memory.old = {}, {}
+        self._memories.remove(memory)  # type: ignore[arg-type]
+
+    def spend(self, size: int) -> None:
+        """Account for `size` bytes that a memory took."""
+        self.used += size
+        while self.used > self.limit:
+            largest = max(self._memories, key=lambda memory: memory.young + memory.aged)
+            self.used -= largest.age()
+
+
+class Memory(Generic[K, V]):
+    """A map in two generations: what is asked for again is carried into the younger one."""
+
+    __slots__ = ("_budget", "aged", "known", "old", "young")
+
+    def __init__(self, budget: Budget) -> None:
+        """Made by `Budget.memory`."""
+        self._budget = budget
+        self.known: dict[K, V] = {}
+        """The younger generation, for looking up; never put into it directly."""
+        self.old: dict[K, V] = {}
+        self.young = 0
+        self.aged = 0
+
+    def put(self, key: K, value: V, size: int) -> None:
+        """Remember `value`, which needs `size` bytes with its key."""
+        self.known[key] = value
+        self.young += size
+        self._budget.spend(size)
+
+    def put_all(self, found: dict[K, V], size: int) -> None:
+        """Remember many answers, each with `size` bytes beside its key."""
+        self.known.update(found)
+        spent = sum(map(getsizeof, found)) + size * len(found)
+        self.young += spent
+        self._budget.spend(spent)
+
+    def recall(self, key: K, size: int) -> V | None:
+        """The value of the older generation, carried into the younger one."""
+        value = self.old.pop(key, None)
+        if value is not None:
+            self.aged -= size
+            self.known[key] = value
+            self.young += size
+        return value
+
+    def age(self) -> int:
+        """Forget the older generation; returns the bytes that became free."""
+        freed, self.aged, self.young = self.aged, self.young, 0
+        self.old, self.known = self.known, {}
+        return freed
+
+
+class ValueMemo:
+    """The answers of one field's values."""
+
+    def __init__(self, index: FieldIndex, budget: Budget) -> None:
+        """`index` answers what is not known."""
+        self.index = index
+        self._texts: Memory[str, Held] = budget.memory()
+        self._others: Memory[object, Held] = budget.memory()
+        self._asked = 0
+        self._missed = 0
+        self._resting = 0
+
+    def of(self, values: Sequence[object]) -> Sequence[Held]:
+        """The answers of a column of values, whatever they are; empty when nothing holds for any."""
+        kinds = set(map(type, values))
+        if len(kinds) == 1:
+            if str in kinds:
+                return self._of_texts(values)  # type: ignore[arg-type]
+            if int in kinds:
+                return self._of_numbers(values)  # type: ignore[arg-type]
+            if type(None) in kinds:
+                return ()
+        return self._of_mixed(values)
+
+    def _of_texts(self, values: Sequence[str]) -> Sequence[Held]:
+        if self._resting > 0:
+            self._resting -= len(values)
+            answers = self.index.answers(values)
+            return answers if any(answers) else ()
+        distinct = set(values)
+        known = self._texts.known
+        missing = distinct.difference(known)
+        self._tally(len(values), len(missing))
+        if not missing:
+            if not any(map(known.__getitem__, distinct)):
+                return ()
+            return list(map(known.__getitem__, values))
+        fresh = self._learn(missing)
+        if len(missing) < len(distinct):
+            fresh.update({value: known[value] for value in distinct.difference(missing)})
+        return list(map(fresh.__getitem__, values)) if any(fresh.values()) else ()
+
+    def _tally(self, asked: int, missed: int) -> None:
+        self._asked += asked
+        self._missed += missed
+        if self._asked >= TRIAL:
+            if (self._asked - self._missed) * _FEW < self._asked:
+                self._resting = _REST * TRIAL
+            self._asked = self._missed = 0
+
+    def _learn(self, missing: Iterable[str]) -> dict[str, Held]:
+        """Answers of texts that the younger generation does not know; short ones are remembered."""
+        memory = self._texts
+        fresh: dict[str, Held] = {}
+        if memory.old:
+            for text in missing:
+                found = memory.recall(text, getsizeof(text) + ENTRY)
+                if found is not None:
+                    fresh[text] = found
+            missing = [text for text in missing if text not in fresh]
+        else:
+            missing = list(missing)
+        new = dict(zip(missing, self.index.answers(missing), strict=True))
+        memory.put_all({text: held for text, held in new.items() if len(text) <= LONGEST}, ENTRY)
+        fresh.update(new)
+        return fresh
+
+    def _of_numbers(self, values: Sequence[int]) -> Sequence[Held]:
+        known = self._others.known
+        distinct = set(values)
+        missing = distinct.difference(known)
+        if not missing:
+            if not any(map(known.__getitem__, distinct)):
+                return ()
+            return list(map(known.__getitem__, values))
+        found = [self._of_other(value) for value in values]
+        return found if any(found) else ()
+
+    def _of_mixed(self, values: Sequence[object]) -> Sequence[Held]:
+        found = [NONE if value is None else self._of_other(value) for value in values]
+        return found if any(found) else ()
+
+    def _of_other(self, value: object) -> Held:
+        """The answer of one value, remembered by a key that no value of another meaning has."""
+        key = _key(value)
+        if key is None:
+            return self._ask(value)
+        found = self._others.known.get(key)
+        if found is None:
+            found = self._others.recall(key, ENTRY)
+            if found is None:
+                found = self._ask(value)
+                self._others.put(key, found, ENTRY)
+        return found
+
+    def _ask(self, value: object) -> Held:
+        if not present(value):
+            return NONE
+        said = self.said(value)
+        held = self.index.of_numbers(numbers(value))
+        return self.index.presence.union(held, *self.index.answers(said)) if said else self.index.presence | held
+
+    def said(self, value: object) -> Sequence[str]:
+        """The texts of one value."""
+        return texts(value)
+
+
+class KeywordMemo(ValueMemo):
+    """The answers of keywords, which also look into objects."""
+
+    def said(self, value: object) -> Sequence[str]:
+        """The texts of one value, however deep."""
+        return texts([value])
+
+
+def _key(value: object) -> object:
+    kind = type(value)
+    if kind is int:
+        return value if -_PLAIN < value < _PLAIN else None  # type: ignore[operator]
+    if kind is str:
+        return (value,) if len(value) <= LONGEST else None  # type: ignore[arg-type]
+    if kind is list and len(value) <= _ITEMS:  # type: ignore[arg-type]
+        return tuple(value) if all(type(item) is str and len(item) <= _ITEM for item in value) else None  # type: ignore[attr-defined]
+    return None

@@ -1,0 +1,38 @@
+"""Finds which of many regular expressions match a text: RE2, behind a filter of the literals that they need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from re2 import Filter, Options
+
+from detectors.sigma.regex import compile_pattern
+
+MOST = 200
+"""Expressions behind one filter; a filter's own automaton stays small."""
+
+
+class Patterns:
+    """Regular expressions with the number that is answered for each."""
+
+    def __init__(self, numbers: dict[str, int]) -> None:
+        """`numbers` by pattern; each is one that RE2 takes."""
+        items = list(numbers.items())
+        self._filters = [_filter(items[start : start + MOST]) for start in range(0, len(items), MOST)]
+        self.each = [(number, compile_pattern(pattern).search) for pattern, number in items]
+        """For measuring one expression alone."""
+
+    def search(self, text: bytes) -> list[int]:
+        """The numbers of the expressions that match somewhere in `text`."""
+        return [numbers[place] for match, numbers in self._filters for place in match(text) or ()]
+
+
+def _filter(items: list[tuple[str, int]]) -> tuple[Any, list[int]]:
+    options = Options()
+    options.log_errors = False
+    options.never_capture = True
+    found = Filter()
+    for pattern, _ in items:
+        found.Add(pattern.encode("utf-8"), options)
+    found.Compile()
+    return found.Match, [number for _, number in items]
