@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from almena.bus import ALERTS as ALERT_TOPIC
 from almena.bus import DEAD as DEAD_TOPIC
 from almena.bus import EVENTS, HITS, Bus
 from almena.bus import LEDGER as LEDGER_TOPIC
-from almena.clock import now, parse_time
+from almena.clock import MINUTE, SECOND, now, parse_time
 from almena.store import ALERTS, ALL, DEAD, LEDGER, OUTBOX, Filter, Query, Scope, Store, Terms
 from almena.words import safe
 
@@ -34,6 +34,8 @@ PROBLEMS = {
         "drops": "La fuente {0} perdió {1} registros.",
         "lag": "El tema {0} tiene {1} registros sin leer.",
         "rule": "La regla {0} fue rechazada: {1}",
+        "refused": "Los cambios de las reglas no se aplicaron, siguen las de antes: regla {0}, archivo {1}: {2}",
+        "sets": "No todos los procesos usan las mismas reglas: {0}. Revise que lean la misma carpeta.",
         "shadow": "La regla {0} dejó de avisar por su costo ({1}) desde {2}: corríjala, "
         "o devuélvala con `almena rules shadow --lift {3}`.",
         "outbox": "{0} avisos no pudieron entregarse.",
@@ -43,12 +45,20 @@ PROBLEMS = {
         "drops": "Source {0} lost {1} records.",
         "lag": "Topic {0} has {1} records unread.",
         "rule": "Rule {0} was rejected: {1}",
+        "refused": "The changes of the rules were not taken, those before run on: rule {0}, file {1}: {2}",
+        "sets": "Not all processes run the same rules: {0}. Check that they read the same folder.",
         "shadow": "Rule {0} stopped alerting for what it costs ({1}) since {2}: mend it, "
         "or take it back with `almena rules shadow --lift {3}`.",
         "outbox": "{0} notifications could not be delivered.",
     },
 }
 """What is said about each kind of problem, by language."""
+
+HEARD = 5 * MINUTE
+"""A member that has not said for longer which rules it runs is gone."""
+
+SETTLING = 30 * SECOND
+"""For so long after one member took new rules the others may still run those before."""
 
 LIVE = Filter("almena.alert.status", "in", ("shadow",), negate=True)
 """Alerts of rules in shadow are no alerts to be counted."""
@@ -63,7 +73,7 @@ def status(
     """Counts, lag, sources, rules and problems, as far as `scope` may see; `ok` is False when there are problems.
 
     Keys: `events`, `alerts`, `dead_letters`, `drops`, `lag` (records by topic), `sources` (a list), `rules`
-    (`loaded`, `rejected`, `shadow`, `hash`), `problems` (sentences in `language`, `es` or `en`), `ok`.
+    (`loaded`, `rejected`, `shadow`, `hash`, `members`), `problems` (sentences in `language`, `es` or `en`), `ok`.
     """
     sources, drops, rules = _ledger(store, scope)
     dead = store.aggregate(_open_dead(scope), Terms("almena.source.name", 10_000))
@@ -116,7 +126,7 @@ def _ledger(store: Store, scope: Scope) -> tuple[dict[str, dict[str, Any]], dict
     """Sources by name, drops by source, and the rules' entry."""
     sources: dict[str, dict[str, Any]] = {}
     drops: dict[str, int] = {}
-    rules: dict[str, Any] = {"loaded": 0, "rejected": [], "shadow": [], "hash": ""}
+    rules: dict[str, Any] = {"loaded": 0, "rejected": [], "shadow": [], "hash": "", "members": []}
     cursor: str | None = None
     while True:
         page = store.search(Query(kind=LEDGER, scope=scope, limit=1_000), cursor)
@@ -128,12 +138,15 @@ def _ledger(store: Store, scope: Scope) -> tuple[dict[str, dict[str, Any]], dict
             elif item.id.startswith("drop/"):
                 drops[name] = drops.get(name, 0) + int(document.get("almena.drop.count", 0))
             elif item.id == "rules":
-                rules = {
+                rules |= {
                     "loaded": document.get("almena.rules.loaded", 0),
                     "rejected": document.get("almena.rules.rejected", []),
                     "shadow": document.get("almena.rules.shadow", []),
                     "hash": document.get("almena.rules.hash", ""),
                 }
+            elif item.id.startswith("rules/") and now() - parse_time(str(document["@timestamp"])) <= HEARD:
+                told = ("member", "stage", "hash", "since", "refused")
+                rules["members"].append({name: document.get(f"almena.rules.{name}") for name in told})
         cursor = page.cursor
         if cursor is None:
             return sources, drops, rules
@@ -168,6 +181,7 @@ def _problems(
             found.append(("drops", (source["name"], source["drops"])))
     found += [("lag", (topic, count)) for topic, count in lag.items() if count > LAG_LIMIT]
     found += [("rule", (entry["rule"], entry["reason"])) for entry in rules["rejected"]]
+    found += _differences(rules["members"])
     found += [
         ("shadow", (entry["title"], entry["detail"], entry["since"], entry["rule"]))
         for entry in rules["shadow"]
@@ -176,3 +190,13 @@ def _problems(
     if failed:
         found.append(("outbox", (failed,)))
     return [PROBLEMS[language][name].format(*map(safe, values)) for name, values in found]
+
+
+def _differences(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[object, ...]]]:
+    """What keeps members from running the rules as they are on disk, and from running the same."""
+    refused = {(item["rule"], item["file"], item["reason"]): None for each in members for item in each["refused"] or ()}
+    found: list[tuple[str, tuple[object, ...]]] = [("refused", item) for item in refused]
+    sets = {each["hash"] for each in members}
+    if len(sets) > 1 and now() - max(parse_time(str(each["since"])) for each in members) > SETTLING:
+        found.append(("sets", (", ".join(f"{each['member']} {each['hash']}" for each in members),)))
+    return found

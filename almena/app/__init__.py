@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from almena.store import Store, open_store
 if TYPE_CHECKING:
     from collectors.base import Source
     from detectors.sigma.rules import RuleSet
+
+CACHE = "cache"
+"""The folder below `data` where rules are remembered."""
 
 ROLES = ("collect", "detect", "correlate", "desk", "console")
 """The roles of an installation, in the order of the flow."""
@@ -86,11 +90,25 @@ def member(role: str, name: str = "") -> str:
     return f"{role}@{name or socket.gethostname()}"
 
 
+def rule_folders(config: Config) -> list[Path]:
+    """The configured folders and archives of rules, or the project's own."""
+    return [Path(folder) for folder in config.rules] or [rules_dir()]
+
+
 def ruleset(config: Config) -> RuleSet:
     """The configured rules."""
-    from detectors.sigma.loader import load_rules
+    from detectors.sigma.cache import load_rules
 
-    return load_rules([Path(folder) for folder in config.rules] or [rules_dir()])
+    return load_rules(rule_folders(config), cache=cache_of(config))
+
+
+def cache_of(config: Config) -> Path | None:
+    """Where commands remember rules: with the installation when there is one, else where the person keeps such things;
+    nowhere when they did not say where."""
+    if Path(config.data).is_dir():
+        return Path(config.data) / CACHE
+    home = os.environ.get("XDG_CACHE_HOME")
+    return Path(home) / "almena" if home else None
 
 
 def detectors_of(config: Config, *, live: bool = True) -> list[Any]:

@@ -2,26 +2,85 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from almena.app import detectors_of
+from almena.app import detectors_of, rule_folders
 from almena.config import Config
 from almena.console import RuleInfo
 from almena.errors import RuleError
-from almena.paths import rules_dir
+from almena.store import ALL, LEDGER, Store
 from almena.words import KEYS
 from almena.yamlfile import load_all
 
+log = logging.getLogger("almena.console")
+
+INTERVAL = 2.0
+"""Seconds between two looks at what the detectors say."""
+
 _PIPELINES = "pipelines"
+
+
+class Catalogue:
+    """The rules as people read about them; read again when the detectors say that they run others.
+
+    So a change that the detectors refuse, and a file that is half written, never show.
+    """
+
+    def __init__(self, config: Config, store: Store) -> None:
+        """Reads all rules once."""
+        self._config = config
+        self._store = store
+        self._seen = self._said()
+        self._rules = catalogue(config)
+
+    def __call__(self) -> list[RuleInfo]:
+        """The rules as they were read last."""
+        return self._rules
+
+    def look(self) -> bool:
+        """Read the rules again if the detectors run others since the last look; True then."""
+        said = self._said()
+        if said == self._seen:
+            return False
+        self._seen, self._rules = said, catalogue(self._config)
+        return True
+
+    @contextmanager
+    def following(self, interval: float = INTERVAL) -> Iterator[None]:
+        """Look every `interval` seconds meanwhile."""
+        stop = threading.Event()
+
+        def follow() -> None:
+            while not stop.wait(interval):
+                try:
+                    self.look()
+                except Exception as error:  # the store is locked, a folder is gone: those read before stay
+                    log.warning("the rules could not be read again: %r", error)
+
+        thread = threading.Thread(target=follow, name="catalogue", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _said(self) -> object:
+        found = self._store.get(LEDGER, "rules", scope=ALL)
+        said = found.document if found is not None else {}
+        return said.get("almena.rules.hash"), said.get("almena.rules.rejected")
 
 
 def catalogue(config: Config) -> list[RuleInfo]:
     """Every rule that states an id, and every anomaly detector; texts are templates."""
     found = [model_info(detector) for detector in detectors_of(config)]
-    for folder in [Path(folder) for folder in config.rules] or [rules_dir()]:
+    for folder in rule_folders(config):
         for path in sorted(folder.rglob("*.yml")):
             if _PIPELINES not in path.relative_to(folder).parts:
                 found.extend(_of_file(path, folder))

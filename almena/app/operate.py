@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import os
 import signal
 import sys
 import threading
@@ -51,9 +52,19 @@ def up(path: Path | None) -> int:
     with only_one(config):
         supervisor = Supervisor(ROLES, file, Path(config.data))
         supervisor.start()
+        if not sys.stdin.isatty():  # there it would mean that the terminal is closed
+            signal.signal(signal.SIGHUP, lambda *_: reload(supervisor))
         logging.getLogger("almena").info("console on http://%s", config.console.listen)
         supervisor.watch(stop)
         return 0 if supervisor.stop() else 1
+
+
+def reload(supervisor: Supervisor) -> None:
+    """Let the roles that run rules read them again."""
+    for role in ("detect", "correlate"):
+        pid = supervisor.pid(role)
+        if pid is not None:
+            os.kill(pid, signal.SIGHUP)
 
 
 @contextlib.contextmanager

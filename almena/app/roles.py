@@ -10,7 +10,7 @@ import signal
 import threading
 from pathlib import Path
 
-from almena.app import bus_of, detectors_of, member, operators_of, ruleset, secret_of, sources_of
+from almena.app import bus_of, detectors_of, member, operators_of, secret_of, sources_of
 from almena.bus import EVENTS, HITS, TOPICS, Bus
 from almena.clock import now
 from almena.config import Config
@@ -30,6 +30,7 @@ def run_role(role: str, config: Config, name: str = "") -> int:
     from almena.supervisor import until_told
 
     configure_logging(role)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         metrics.bury_dead(Path(folder))
     if os.environ.get("ALMENA_RESTARTED"):
@@ -99,13 +100,15 @@ def detect(config: Config, stop: threading.Event, name: str) -> None:
     """Run rules and detectors over events."""
     from almena.app.limits import NAME, Limits
     from almena.app.live import LiveRules
+    from almena.app.reloading import Reloading
     from almena.detect import Detect, hit_record
     from detectors.sigma.detector import SigmaDetector
 
     bus = bus_of(config)
     limits = Limits(Path(config.data) / NAME)
-    sigma = SigmaDetector(ruleset(config), shadow=config.detect.shadow, over=limits.read())
-    live = LiveRules(sigma, bus, config.detect, limits)
+    rules = Reloading(config, "detect", name, bus)
+    sigma = SigmaDetector(rules.ruleset, shadow=config.detect.shadow, over=limits.read())
+    live = LiveRules(sigma, bus, config.detect, limits, changed=rules.take)
     models = detectors_of(config)
     announced = [hit for model in models if hasattr(model, "announce") for hit in model.announce(now())]
     if announced:
@@ -125,28 +128,43 @@ def detect(config: Config, stop: threading.Event, name: str) -> None:
             seal=seal,
         )
 
-    Stage("detect", bus.session(EVENTS, group="detect", member=name), open_work, live.between).run(stop)
+    with rules.watched(sigma.prepare):
+        Stage("detect", bus.session(EVENTS, group="detect", member=name), open_work, live.between).run(stop)
     bus.close()
 
 
 def correlate(config: Config, stop: threading.Event, name: str) -> None:
     """Run correlations and baselines over hits."""
+    from almena.app.reloading import Reloading
     from almena.correlate import Correlate
 
     bus = bus_of(config)
-    operators = operators_of(detectors_of(config), ruleset(config))
+    rules = Reloading(config, "correlate", name, bus)
+    models = detectors_of(config)
+    operators = operators_of(models, rules.ruleset)
 
     def open_work(partition: int, state: Partition) -> Correlate:
         return Correlate(partition, state, operators=operators, event_partitions=bus.partitions(EVENTS))
 
-    Stage("correlate", bus.session(HITS, group="correlate", member=name), open_work).run(stop)
+    def between() -> None:
+        nonlocal operators
+        fresh = rules.take()
+        if fresh is not None:
+            operators = operators_of(models, fresh)
+            for work in stage.works:
+                assert isinstance(work, Correlate)
+                work.replace(operators)
+
+    stage = Stage("correlate", bus.session(HITS, group="correlate", member=name), open_work, between)
+    with rules.watched():
+        stage.run(stop)
     bus.close()
 
 
 def console(config: Config) -> None:
     """Serve the console and the API."""
     from almena import metrics
-    from almena.app.catalogue import catalogue
+    from almena.app.catalogue import Catalogue
     from almena.app.operate import expected_of
     from almena.console import create_app, ensure_admin, serve
     from almena.status import READERS, status
@@ -158,7 +176,7 @@ def console(config: Config) -> None:
     password = ensure_admin(store)
     if password is not None:
         tell_password(config, password)
-    rules = catalogue(config)
+    rules = Catalogue(config, store)
     expected = expected_of(config)
 
     def how(scope: Scope, language: str) -> dict[str, object]:
@@ -175,12 +193,13 @@ def console(config: Config) -> None:
         store,
         config.console,
         agencies={name: agency.name for name, agency in config.agencies.items()},
-        rules=lambda: rules,
+        rules=rules,
         status=how,
         metrics=measured,
         secret=secret_of(config).derive("console"),
     )
-    serve(app, config.console)
+    with rules.following():
+        serve(app, config.console)
     bus.close()
     store.close()
 

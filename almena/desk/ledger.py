@@ -75,6 +75,16 @@ class Ledger:
                     "almena.rules.shadow": list(entry.get("shadow") or ()),
                     "almena.rules.hash": str(entry["hash"]),
                 }
+            case "member":
+                documents[f"rules/{entry['member']}"] = {
+                    "@timestamp": format_time(record.time),
+                    "almena.rules.member": str(entry["member"]),
+                    "almena.rules.stage": str(entry["stage"]),
+                    "almena.rules.loaded": int(entry["loaded"]),
+                    "almena.rules.hash": str(entry["hash"]),
+                    "almena.rules.since": str(entry["since"]),
+                    "almena.rules.refused": list(entry["refused"]),
+                }
             case kind:
                 raise ValueError(f"unknown kind {kind!r}")
 

@@ -6,14 +6,12 @@ written, the rules are loaded from their YAML and remembered anew; nothing here 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
 import platform
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from almena import __version__, yamlfile
-from almena.clock import now
+from almena.locking import alone
 from detectors.sigma.inputs import ZONE, Inputs, Mode, gather
 from detectors.sigma.packing import collecting_later, pack, unpack
 from detectors.sigma.rules import LogSource, RuleSet
@@ -63,7 +61,7 @@ def load(inputs: Inputs, cache: Path | None = None) -> RuleSet:
     found = _recall(file, key, inputs)
     if found is not None:
         return found
-    with _alone(cache):
+    with alone(cache / "lock", PATIENCE):
         found = _recall(file, key, inputs)
         if found is None:
             found = _parse(inputs)
@@ -149,17 +147,17 @@ def _remember(file: Path, key: bytes, ruleset: RuleSet) -> None:
             handle.write(_MAGIC + key + checksum)
             handle.write(payload)
         mine.replace(file)
-        _forget(file.parent)
+        _forget(file.parent, _used(file))
     except (OSError, ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
         log.warning("%s: the rules are not remembered: %s", file, error)
         with suppress(OSError):
             mine.unlink(missing_ok=True)
 
 
-def _forget(folder: Path) -> None:
+def _forget(folder: Path, now: float) -> None:
     """Keep the sets used last, and nothing that was half written long ago."""
     files = sorted(folder.glob("rules-*.bin"), key=_used, reverse=True)
-    stale = [file for file in folder.glob("rules-*.tmp") if now() / 1e6 - _used(file) > _STALE]
+    stale = [file for file in folder.glob("rules-*.tmp") if now - _used(file) > _STALE]
     for file in [*files[KEPT:], *stale]:
         file.unlink(missing_ok=True)
 
@@ -169,24 +167,3 @@ def _used(file: Path) -> float:
         return file.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time makes what all roles need; who waits too long, or cannot lock, goes on all the same."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
-        yield
-        return
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            with suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            time.sleep(0.05)
-        yield
-    finally:
-        os.close(lock)
