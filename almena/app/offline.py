@@ -156,7 +156,7 @@ def rules_check(directory: Path | None, *, every: bool = False) -> int:
 
 def rules_test(directory: Path | None, *, every: bool = False) -> int:
     """Run every rule's own examples; exit code 1 when one fails."""
-    from detectors.sigma.check import run_tests
+    from detectors.sigma.trial import run_tests
 
     outcome = run_tests([_folder(directory, "test")])
     failures = [str(failure) for failure in outcome.failures]

@@ -9,11 +9,11 @@ from typing import Any
 
 from almena.ecs import fields as schema
 from almena.words import KEYS, fields_of
+from detectors.sigma.lint import Doubt, among, doubts
 from detectors.sigma.loader import load_rules
 from detectors.sigma.rules import Correlation, Rejection, Rule, RuleSet
-from detectors.sigma.trial import Failure, Outcome, run_tests
 
-__all__ = ["Failure", "Outcome", "Report", "check", "review", "run_tests"]
+__all__ = ["Finding", "Report", "check", "review"]
 
 _FILLED = ("winlog.", "auditd.log.")
 """Beginnings of fields that parsers fill beside the schema's."""
@@ -24,6 +24,23 @@ _OF_ALERTS = frozenset({"almena.alert.count"})
 _LOUD = frozenset({"medium", "high", "critical"})
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about a rule that its author should look at."""
+
+    kind: str
+    """One of `lint.KINDS`."""
+    rule: str
+    """Its title."""
+    id: str
+    """Its id; empty where loading found it and the rule has none."""
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.rule}: {self.reason}"
+
+
 @dataclass(frozen=True)
 class Report:
     """What checking gave."""
@@ -31,7 +48,7 @@ class Report:
     loaded: int
     """Rules and correlations in use."""
     rejected: tuple[Rejection, ...]
-    warnings: tuple[Rejection, ...]
+    warnings: tuple[Finding, ...]
     hash: str
 
 
@@ -41,36 +58,46 @@ def check(paths: Sequence[Path]) -> Report:
 
 
 def review(ruleset: RuleSet) -> Report:
-    """Look the rules of `ruleset` over."""
-    warnings = list(ruleset.warnings)
+    """Look the rules of `ruleset` over; what concerns one rule stands together, in the order they were loaded."""
+    found: dict[str, list[Finding]] = {item.id: [] for item in ruleset.everything}
     for item in ruleset.everything:
-        warnings += [Rejection(item.title, item.file, reason) for reason in _doubts(item, ruleset)]
-    return Report(len(ruleset.everything), ruleset.rejected, tuple(warnings), ruleset.hash)
+        found[item.id] += [_finding(item, doubt) for doubt in (*_doubts(item, ruleset), *doubts(item))]
+    # One that only feeds a correlation may repeat another: it alerts nobody twice.
+    for item, doubt in among(item for item in ruleset.everything if item.id not in ruleset.muted):
+        found[item.id].append(_finding(item, doubt))
+    said = [Finding("loading", warning.rule, "", warning.file, warning.reason) for warning in ruleset.warnings]
+    warnings = (*said, *(finding for findings in found.values() for finding in findings))
+    return Report(len(ruleset.everything), ruleset.rejected, warnings, ruleset.hash)
 
 
-def _doubts(item: Rule | Correlation, ruleset: RuleSet) -> Iterator[str]:
+def _finding(item: Rule | Correlation, doubt: Doubt) -> Finding:
+    kind, reason = doubt
+    return Finding(kind, item.title, item.id, item.file, reason)
+
+
+def _doubts(item: Rule | Correlation, ruleset: RuleSet) -> Iterator[Doubt]:
     yield from _tests(item.document.get("tests"))
     words = item.document.get("es")
     missing = [key for key in KEYS["es"] if not isinstance(words, Mapping) or not words.get(key)]
     if missing:
-        yield f"it has no Spanish words for {', '.join(missing)} under 'es'"
+        yield "words", f"it has no Spanish words for {', '.join(missing)} under 'es'"
     for name in _named(item.document):
         if not _filled(name) and name not in _OF_ALERTS:
-            yield f"its words name the field {name}, which no feed fills"
+            yield "words", f"its words name the field {name}, which no feed fills"
     for name in sorted(_read(item)):
         if not _filled(name):
-            yield f"it reads the field {name}, which no feed fills"
+            yield "field", f"it reads the field {name}, which no feed fills"
     if item.id in ruleset.muted and item.level in _LOUD:
-        yield f"its level is {item.level}, but it only feeds correlations, none of which says 'generate: true'"
+        yield "level", f"its level is {item.level}, but it only feeds correlations, none of which says 'generate: true'"
 
 
-def _tests(tests: Any) -> Iterator[str]:
+def _tests(tests: Any) -> Iterator[Doubt]:
     if not isinstance(tests, Mapping):
-        yield "it has no tests"
+        yield "tests", "it has no tests"
         return
     for kind in ("alerts", "silent"):
         if not tests.get(kind):
-            yield f"its tests have no example under '{kind}'"
+            yield "tests", f"its tests have no example under '{kind}'"
 
 
 def _named(document: Mapping[str, Any]) -> Iterator[str]:

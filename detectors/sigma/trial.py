@@ -34,6 +34,7 @@ from almena.errors import AlmenaError, ConfigError
 from almena.event import Event
 from almena.hit import Hit
 from almena.state import State
+from detectors.sigma import failing
 from detectors.sigma.detector import Feeds, operator_of
 from detectors.sigma.evaluator import compile_test
 from detectors.sigma.explain import explain
@@ -118,31 +119,19 @@ def _try(item: Rule | Correlation, content: Any, wanted: bool | None, ruleset: R
         return "an example is a mapping of fields to values, or a list of such"
     if isinstance(item, Correlation):
         return _try_correlation(item, _series(events), wanted, ruleset)
-    for written in events:
+    test = compile_test(item.expression)
+    for number, written in enumerate(events, 1):
         view = View(_named(dict(written), item.logsource, ruleset))
-        if compile_test(item.expression)(view) is not wanted:
+        if test(view) is not wanted:
             what = "it should match and does not" if wanted else "it should not match and does"
-            return f"{what}\n" + "\n".join(_lines(explain(item, view)["root"], "    "))
+            which = f", its event {number} of {len(events)}" if len(events) > 1 else ""
+            return f"{what}{which}\n" + "\n".join(failing.lines(explain(item, view), wanted))
     return None
 
 
 def _named(event: Event, logsource: LogSource, ruleset: RuleSet) -> Event:
     """The event with its fields also under the names that rules of `logsource` read after mapping."""
     return {ruleset.field(name, logsource): value for name, value in event.items()} | event
-
-
-def _lines(node: Mapping[str, Any], indent: str) -> Iterator[str]:
-    mark = "✓" if node["pass"] else "✗"
-    name = f"{node['selection']}: " if node.get("selection") else ""
-    if "children" in node:
-        yield f"{indent}{mark} {name}{node['kind']}"
-        for child in node["children"]:
-            yield from _lines(child, indent + "  ")
-        return
-    asked = node.get("field", "any value")
-    expected = " or ".join(repr(value) for value in node["expected"][:6])
-    seen = "nothing" if node["seen"] is None else repr(node["seen"])
-    yield f"{indent}{mark} {name}{asked} {node['op']} {expected}; seen {seen}"
 
 
 def _series(written: Sequence[Mapping[str, Any]]) -> list[Event]:

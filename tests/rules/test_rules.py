@@ -13,8 +13,9 @@ from almena.ecs import fields as ecs_fields
 from almena.paths import rules_dir
 from almena.words import KEYS, MISSING, fields_of, words_of
 from almena.yamlfile import load_all
-from detectors.sigma.check import check, run_tests
+from detectors.sigma.check import check
 from detectors.sigma.loader import load_rules
+from detectors.sigma.trial import run_tests
 
 SERVICES = (
     "payments",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from almena.paths import rules_dir
-from detectors.sigma.check import check, review, run_tests
+from detectors.sigma.check import check, review
 from detectors.sigma.loader import load_texts
-from detectors.sigma.trial import Outcome, try_rules
+from detectors.sigma.trial import Outcome, run_tests, try_rules
 
 RULE = """\
 title: Shell
