@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 MISSING = "—"
@@ -29,6 +29,16 @@ KEYS = {
     },
 }
 """The keys of a rule's `es:` and `en:` blocks, and what they are called in an alert."""
+
+CONDITIONS = {"es": "condiciones", "en": "conditions"}
+"""The optional key of the same blocks that says what each selection of the condition means, for explanations:
+`condiciones: {shell: El programa es una consola}`. A selection without words goes by its name."""
+
+MOST_CONDITIONS = 100
+"""Selections of one rule whose words are used."""
+
+LONGEST_CONDITION = 300
+"""Characters of the words for one selection."""
 
 _EXACT = 2.0**53
 _FIELD = re.compile(r"\{([@A-Za-z_][\w.@-]{0,120})\}")
@@ -92,6 +102,42 @@ def words_of(rule: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, dic
             said["what_happened"] = safe(rule.get("description") or title, 1_000)
         texts[language] = said
     return texts
+
+
+def conditions_of(rule: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """What the rule's `condiciones` and `conditions` say of its selections, by language, rendered for `event`.
+
+    A language without any is left out; what is no text is, too. Never raises.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for language, key in CONDITIONS.items():
+        block = rule.get(language)
+        said = block.get(key) if isinstance(block, Mapping) else None
+        if isinstance(said, Mapping):
+            texts = [(name, text) for name, text in said.items() if isinstance(text, str) and text.strip()]
+            found[language] = {
+                str(name): safe(render(text, event), LONGEST_CONDITION) for name, text in texts[:MOST_CONDITIONS]
+            }
+    return {language: texts for language, texts in found.items() if texts}
+
+
+def condition_faults(rule: Mapping[str, Any], selections: Collection[str]) -> list[str]:
+    """What is wrong with the rule's words for its conditions; `selections` are those its condition uses."""
+    faults = []
+    for language, key in CONDITIONS.items():
+        block = rule.get(language)
+        said = block.get(key) if isinstance(block, Mapping) else None
+        if said is None:
+            continue
+        if not isinstance(said, Mapping):
+            faults.append(f"'{key}' under '{language}' is a mapping of selections to texts")
+            continue
+        for name, text in said.items():
+            if name not in selections:
+                faults.append(f"'{key}' under '{language}' names {name!r}, which is no selection of the condition")
+            elif not isinstance(text, str) or not text.strip():
+                faults.append(f"'{key}' under '{language}' has no text for {name!r}")
+    return faults
 
 
 def _text(value: object) -> str:

@@ -134,7 +134,7 @@ def test_the_explanation_says_what_was_asked_and_seen(detector: SigmaDetector) -
         ("{a|contains: [x, y]}", {"a": "y"}, ("contains", ["*y*", "*x*"], "y", True)),
         ("{a|re: '^y'}", {"a": "y"}, ("re", ["^y"], "y", True)),
         ("{a: 5}", {"a": "5"}, ("equals", ["5"], "5", True)),
-        ("{a: 'x*y'}", {"a": "xy"}, ("equals", ["x*y"], "xy", True)),
+        ("{a: 'x*y'}", {"a": "xy"}, ("wildcard", ["x*y"], "xy", True)),
         ("{a|exists: true}", {"a": "x"}, ("exists", [True], "x", True)),
         ("{a|gte: 5}", {"a": 7}, ("gte", ["5"], "7", True)),
         ("{a|cidr: 10.0.0.0/8}", {"a": "10.0.0.1"}, ("cidr", ["10.0.0.0/8"], "10.0.0.1", True)),
