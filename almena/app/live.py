@@ -29,6 +29,7 @@ log = logging.getLogger("almena.detect")
 WHYS = ("listed", "rule", "budget", "rests")
 
 _EVERY = SECOND
+_EXPORT_EVERY = 10 * SECOND
 _OWED = 1_000
 
 
@@ -58,6 +59,7 @@ class LiveRules:
         self._looked = clock()
         self._events = self._spent = 0
         self._exported: Costs = {}
+        self._exported_at = self._looked
         self._hash = ""
         self._owed: list[tuple[str, Record]] = []
         self._unsaved: dict[str, Over] = {}
@@ -89,10 +91,13 @@ class LiveRules:
             self.replace(rules)
         if self._limits.changed():
             self._limit(self._limits.read() | self._unsaved)
-        costs = self.detector.costs()
-        if self._budget.due(moment):
-            self._judge(moment, costs)
-        self._export(self.detector.costs())
+        judged = self._budget.due(moment)
+        if judged or moment - self._exported_at >= _EXPORT_EVERY:
+            costs = self.detector.costs()
+            self._exported_at = moment
+            self._export(costs)
+            if judged:
+                self._judge(moment, costs)
         self._pay()
 
     def replace(self, rules: RuleSet) -> None:

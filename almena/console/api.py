@@ -16,6 +16,7 @@ from almena.console.show import LEVELS, STATUSES
 from almena.console.users import User, user_of_token
 from almena.console.visit import Console, Visit
 from almena.errors import StoreError, UsageError
+from almena.status import LIVE
 from almena.store import ALERTS, Filter, Query
 
 
@@ -63,11 +64,25 @@ class Rejection(msgspec.Struct, kw_only=True):
     reason: str
 
 
+class ShadowRule(msgspec.Struct, kw_only=True):
+    """A rule whose alerts are tagged, kept apart and told to nobody."""
+
+    rule: str
+    title: str = ""
+    why: str
+    """`listed` in the configuration, by the `rule` itself, over its `budget`, or it `rests` on such a rule."""
+    detail: str = ""
+    """What it cost for every event and of the whole, or the id of the rule it rests on."""
+    since: str = ""
+    """RFC 3339, for a rule over its budget."""
+
+
 class RulesStatus(msgspec.Struct, kw_only=True):
-    """The rules in use and those refused."""
+    """The rules in use, those in shadow, and those refused."""
 
     loaded: int = 0
     rejected: list[Rejection] = []
+    shadow: list[ShadowRule] = []
     hash: str = ""
 
 
@@ -93,7 +108,7 @@ class AlertFilters(msgspec.Struct, kw_only=True, rename={"from_": "from"}, forbi
     level: str | None = None
     """One of critical, high, medium, low, informational."""
     status: str | None = None
-    """One of open, acknowledged, closed, suppressed."""
+    """One of open, acknowledged, closed, suppressed, shadow; without it, all but shadow."""
     agency: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     rule: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     q: Annotated[str, msgspec.Meta(max_length=200)] | None = None
@@ -202,6 +217,8 @@ def _filters(asked: AlertFilters) -> list[Filter]:
         )
         if value
     ]
+    if asked.status is None:
+        found.append(LIVE)
     for name, op, moment in (("from", "gte", asked.from_), ("to", "lt", asked.to)):
         if moment:
             found.append(Filter("almena.alert.last_seen", op, (_moment(name, moment),)))  # type: ignore[arg-type]

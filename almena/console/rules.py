@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from starlette.responses import Response
 
-from almena.clock import DAY, format_time
+from almena.clock import DAY, format_time, parse_time
 from almena.console.i18n import mark
 from almena.console.show import LEVELS
+from almena.status import HEARD, LIVE
 from almena.store import ALERTS, ALL, LEDGER, Filter, Query, Scope, Store, Terms
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ STATUSES = {
 
 KINDS = {"sigma": mark("un evento"), "correlation": mark("correlación"), "model": mark("modelo")}
 """What a rule looks at: one event, several, or what is usual."""
+
+WHYS = {
+    "listed": mark("La configuración la tiene en sombra."),
+    "rule": mark("La regla misma pide quedar en sombra."),
+    "budget": mark("Costó más de lo permitido, por evento y del total: %(detail)s. Ve uno de cada dieciséis eventos."),
+    "rests": mark("Se apoya en otra regla en sombra: %(detail)s."),
+}
+"""Why a rule is in shadow."""
 
 MOST_RULES = 5_000
 """Rules whose alerts are counted."""
@@ -79,7 +89,7 @@ def list_page(visit: Visit) -> Response:
     wanted = " ".join(visit.request.query_params.get("q", "")[:200].split())
     level = visit.request.query_params.get("nivel", "")
     everything = visit.console.rules()
-    matches = recent_alerts(visit.console.store, visit.scope, visit.look.now)
+    store, now = visit.console.store, visit.look.now
     order = {name: rank for rank, name in enumerate(LEVELS)}
     rules = sorted(
         (rule for rule in everything if _fits(rule, wanted, level)),
@@ -92,8 +102,11 @@ def list_page(visit: Visit) -> Response:
         techniques=techniques,
         rules=rules,
         total=len(everything),
-        matches=matches,
-        rejected=rejected(visit.console.store),
+        matches=recent_alerts(store, visit.scope, now),
+        shadowed=recent_alerts(store, visit.scope, now, shadow=True),
+        rejected=rejected(store),
+        shadow=shadow(visit),
+        refused=refused(visit.console.store, visit.look.now),
         wanted=wanted,
         level=level if level in LEVELS else "",
     )
@@ -113,16 +126,18 @@ def one_page(visit: Visit) -> Response:
         "rule.html",
         rule=rule,
         alerts=_latest(visit, rule.id),
+        shadow=shadow(visit).get(rule.id),
         techniques=techniques,
         kinds=KINDS,
         statuses=STATUSES,
     )
 
 
-def recent_alerts(store: Store, scope: Scope, now: int) -> dict[str, int]:
-    """Alerts of the last thirty days by rule."""
+def recent_alerts(store: Store, scope: Scope, now: int, *, shadow: bool = False) -> dict[str, int]:
+    """Alerts of the last thirty days by rule: those that count, or those in shadow."""
     since = Filter("@timestamp", "gte", (format_time(now - _RECENT),))
-    query = Query(kind=ALERTS, scope=scope, filters=(since,))
+    chosen = msgspec.structs.replace(LIVE, negate=not shadow)
+    query = Query(kind=ALERTS, scope=scope, filters=(since, chosen))
     return dict(store.aggregate(query, Terms("rule.id", limit=MOST_RULES)))
 
 
@@ -135,6 +150,52 @@ def rejected(store: Store) -> list[dict[str, str]]:
         for item in (listed if isinstance(listed, list) else [])[:MOST_RULES]
         if isinstance(item, dict)
     ]
+
+
+def refused(store: Store, now: int) -> list[dict[str, str]]:
+    """Why changed rules were not taken into use, as the members that still run those before say."""
+    found: dict[tuple[str, str, str], None] = {}
+    query = Query(kind=LEDGER, scope=ALL, filters=(Filter("almena.rules.member", "exists", ()),), limit=500)
+    for item in store.search(query).items:
+        if now - parse_time(str(item.document["@timestamp"])) > HEARD:
+            continue
+        listed = item.document.get("almena.rules.refused")
+        for each in listed if isinstance(listed, list) else []:
+            if isinstance(each, dict):
+                found[str(each.get("rule", "")), str(each.get("file", "")), str(each.get("reason", ""))] = None
+    return [{"rule": rule, "file": file, "reason": reason} for rule, file, reason in list(found)[:MOST_RULES]]
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A rule in shadow as people read about it."""
+
+    title: str
+    why: str
+    """A sentence."""
+    since: str
+    """RFC 3339, or `` where the configuration or a rule decided."""
+
+
+def shadow(visit: Visit) -> dict[str, Shadow]:
+    """The rules in shadow by id, as the running detectors say."""
+    found = visit.console.store.get(LEDGER, "rules", scope=ALL)
+    listed = found.document.get("almena.rules.shadow") if found else None
+    titles = {rule.id: rule.said(visit.language) for rule in visit.console.rules()}
+    return {
+        str(item.get("rule", "")): _shadow(visit, item, titles)
+        for item in (listed if isinstance(listed, list) else [])[:MOST_RULES]
+        if isinstance(item, dict)
+    }
+
+
+def _shadow(visit: Visit, item: Mapping[str, Any], titles: Mapping[str, str]) -> Shadow:
+    rule, why, detail = (str(item.get(name) or "") for name in ("rule", "why", "detail"))
+    said = visit.say(WHYS[why]) if why in WHYS else why
+    if why == "rests":
+        detail = titles.get(detail, detail)
+    title = titles.get(rule) or str(item.get("title") or rule)
+    return Shadow(title, said.replace("%(detail)s", detail), str(item.get("since") or ""))
 
 
 def techniques(tags: tuple[str, ...]) -> list[str]:

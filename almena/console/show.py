@@ -38,6 +38,7 @@ STATUSES = {
     "acknowledged": mark("Con acuse"),
     "closed": mark("Cerrada"),
     "suppressed": mark("Silenciada"),
+    "shadow": mark("En sombra"),
 }
 """The states of an alert."""
 

@@ -50,6 +50,11 @@ class Excess(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.microseconds:,.0f} µs per event, {self.share:.0%} of the time of detection"
 
+    @property
+    def short(self) -> str:
+        """The same in no language."""
+        return f"{self.microseconds:,.0f} µs · {self.share:.0%}"
+
 
 class _Reading(NamedTuple):
     time: int

@@ -55,7 +55,7 @@ def shadows(
     for item in ruleset.everything:
         decision = (over or {}).get(item.id)
         if decision is not None and decision.version == item.version:
-            found[item.id] = Shadow("budget", str(decision.excess), decision.since)
+            found[item.id] = Shadow("budget", decision.excess.short, decision.since)
         elif item.id in wanted or (item.name and item.name in wanted):
             found[item.id] = Shadow("listed")
         elif says_shadow(item.document):

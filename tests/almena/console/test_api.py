@@ -53,6 +53,16 @@ def test_filters_narrow(ask: Callable[..., Any]) -> None:
     assert ask("/api/v1/alerts", agency="educacion").json()["alerts"] == []
 
 
+def test_shadows_come_only_when_they_are_asked_for(ask: Callable[..., Any], store: Store, clock: Clock) -> None:
+    hidden = seed.web_shell(clock.time, "equipo-en-sombra", **{"almena.alert.status": "shadow"})
+    seed.put(store, hidden)
+    ids = [item["almena.alert.id"] for item in ask("/api/v1/alerts", limit=500).json()["alerts"]]
+    assert ids
+    assert hidden["almena.alert.id"] not in ids
+    found = ask("/api/v1/alerts", status="shadow").json()["alerts"]
+    assert [item["almena.alert.id"] for item in found] == [hidden["almena.alert.id"]]
+
+
 def test_a_cursor_goes_on_where_the_page_ended(ask: Callable[..., Any]) -> None:
     everything = ask("/api/v1/alerts", limit=500).json()["alerts"]
     seen: list[Any] = []

@@ -17,10 +17,10 @@ import pytest
 from console_client import SECRET
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from almena.clock import now
+from almena.clock import HOUR, format_time, now
 from almena.console import ConsoleSettings, audit, create_app, ensure_admin
 from almena.console.app import server
-from almena.store import ALERTS, ALL, Store, open_store
+from almena.store import ALERTS, ALL, LEDGER, Store, open_store
 
 pytestmark = pytest.mark.browser
 
@@ -200,6 +200,35 @@ def test_keys_can_be_turned_off_and_never_steal_typing(browser: Browser, site: S
     expect(dialog).to_be_hidden()
     page.get_by_role("button", name="Teclas").click()
     expect(dialog).to_be_visible()
+
+
+def test_rules_in_shadow_are_seen_and_what_they_found(browser: Browser, site: Site, complaints: list[str]) -> None:
+    rule = str(seed.WEB_SHELL["id"])
+    ledger = site.store.get(LEDGER, "rules", scope=ALL)
+    assert ledger is not None
+    told = {"rule": rule, "title": "x", "why": "budget", "detail": "50 µs · 50%", "since": format_time(now() - HOUR)}
+    site.store.replace(LEDGER, "rules", ledger.document | {"almena.rules.shadow": [told]}, ledger.version)
+    shadow = {"almena.alert.status": "shadow", "almena.alert.shadow": True, "almena.alert.group": "sombra"}
+    seed.put(site.store, seed.web_shell(now()) | shadow | {"almena.alert.entity": "host.name=equipo-en-sombra"})
+    page = open_page(browser, complaints)
+    enter(page, site)
+    expect(page.locator("#tabla")).to_contain_text("Un servidor web abre una consola")
+    expect(page.locator("#tabla")).not_to_contain_text("equipo-en-sombra")
+    page.get_by_role("link", name=re.compile("Reglas")).first.click()
+    section = page.get_by_role("region", name="1 regla en sombra")
+    expect(section).to_contain_text("Costó más de lo permitido, por evento y del total: 50 µs · 50%.")
+    section.get_by_role("link", name="Un servidor web abre una consola").click()
+    expect(page.locator("dl.facts")).to_contain_text("En sombra desde")
+    expect(page.locator("table.rows .status.shadow")).to_have_text("En sombra")
+    page.go_back()
+    page.get_by_role("link", name="Ver lo que encontraron").click()
+    rows = page.locator("#tabla tbody tr")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("equipo-en-sombra")
+    expect(page.get_by_label("Estado")).to_have_value("shadow")
+    rows.locator("a.row-link").click()
+    expect(page.locator("#panel")).to_contain_text("a nadie se avisó")
+    expect(page.locator("#panel").get_by_role("button", name="Acusar")).to_have_count(0)
 
 
 def test_everything_works_without_script(browser: Browser, site: Site, complaints: list[str]) -> None:

@@ -55,6 +55,17 @@ def test_the_filters_stand_in_the_address(sign_in: SignIn, store: Store, clock: 
     assert '<details class="more" open>' in page
 
 
+def test_shadows_stand_apart(sign_in: SignIn, store: Store, clock: Clock) -> None:
+    shadow = {"almena.alert.status": "shadow", "almena.alert.entity": "host.name=equipo-en-sombra"}
+    (identity,) = seed.put(store, seed.web_shell(clock.time, **shadow))
+    ana = sign_in()
+    assert "equipo-en-sombra" not in ana.get("/cola").text
+    assert "equipo-en-sombra" in ana.get("/cola?estado=shadow").text
+    page = ana.get(f"/alertas/{identity}").text
+    assert "La regla estaba en sombra cuando encontró esto: a nadie se avisó." in page
+    assert 'name="accion"' not in page, "there is nothing to decide about it"
+
+
 def test_newest_first_when_asked(sign_in: SignIn, store: Store, clock: Clock) -> None:
     seed.shift(store, clock.time)
     page = sign_in().get("/cola?orden=recent").text

@@ -7,10 +7,10 @@ import console_seed as seed
 from console_client import BASE, SECRET, Clock, TestClient
 from starlette.applications import Starlette
 
-from almena.clock import DAY
+from almena.clock import DAY, format_time
 from almena.console import ConsoleSettings, RuleInfo, create_app
 from almena.console.rules import recent_alerts, techniques
-from almena.store import Store
+from almena.store import ALL, LEDGER, Store
 
 
 def test_the_list_has_the_worst_first_with_their_alerts(
@@ -56,6 +56,41 @@ def test_alerts_are_counted_within_the_agencies_and_lately(store: Store, clock: 
     seed.put(store, seed.web_shell(clock.time - DAY), seed.web_shell(clock.time - 40 * DAY))
     assert recent_alerts(store, frozenset({"finanzas"}), clock.time) == {seed.WEB_SHELL["id"]: 1}
     assert recent_alerts(store, frozenset({"registro"}), clock.time) == {}
+
+
+def in_shadow(store: Store, **entry: str) -> None:
+    """Say of a rule that it is in shadow, as detection does."""
+    found = store.get(LEDGER, "rules", scope=ALL)
+    assert found is not None
+    told = {"title": "As told", "why": "listed", "detail": "", "since": ""} | entry
+    listed = [*found.document.get("almena.rules.shadow", []), told]
+    store.replace(LEDGER, "rules", found.document | {"almena.rules.shadow": listed}, found.version)
+
+
+def test_rules_in_shadow_are_listed_with_why_and_since(
+    sign_in: Callable[..., TestClient], store: Store, clock: Clock
+) -> None:
+    seed.shift(store, clock.time)
+    ana = sign_in()
+    assert "en sombra" not in ana.get("/reglas").text
+    seed.put(store, *(seed.web_shell(clock.time - n, **{"almena.alert.status": "shadow"}) for n in (1, 2)))
+    since = format_time(clock.time - DAY)
+    in_shadow(store, rule=str(seed.WEB_SHELL["id"]), why="budget", detail="50 µs · 50%", since=since)
+    in_shadow(store, rule=str(seed.SPRAYING["id"]), why="rests", detail=str(seed.WEB_SHELL["id"]))
+    in_shadow(store, rule="gone", title="As told", why="rule")
+    in_shadow(store, rule="new", title="<b>", why="%(unknown)s")
+    page = ana.get("/reglas").text
+    assert "4 reglas en sombra" in page
+    assert "Costó más de lo permitido, por evento y del total: 50 µs · 50%." in page
+    assert "Se apoya en otra regla en sombra: Un servidor web abre una consola." in page
+    assert "La regla misma pide quedar en sombra." in page
+    assert "&lt;b&gt;" in page
+    assert page.count('<span class="status shadow">en sombra</span>') == 2
+    assert re.search(r'estado=all">4</a> <a class="muted" href="[^"]+estado=shadow">\+2 en sombra</a>', page)
+    one = ana.get(f"/reglas/{seed.WEB_SHELL['id']}").text
+    assert re.search(r"<strong>En sombra desde <time [^>]+>[^<]+</time></strong>\. Costó más de lo permitido", one)
+    assert "<dd>En uso</dd>" in ana.get(f"/reglas/{seed.REFUND['id']}").text
+    assert "It rests on another rule in shadow: A web server opens a shell." in ana.get("/reglas?lang=en").text
 
 
 def test_a_hostile_or_unusual_rule_is_text(store: Store, sign_in: Callable[..., TestClient], clock: Clock) -> None:

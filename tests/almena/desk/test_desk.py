@@ -222,6 +222,33 @@ def test_old_alerts_are_stored_and_not_told(store: Store) -> None:
     assert (counted(store, ALERTS), counted(store, OUTBOX)) == (1, 0)
 
 
+def test_alerts_in_shadow_are_kept_apart_and_told_to_nobody(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "suppressions.toml"
+    file.write_text('[[suppression]]\nname = "x"\nrule = "r1"\nowner = "luz"\nreason = "y"\nexpires = 2026-12-31\n')
+    before = shadows()
+    here = desk(store, file, phone=Told())
+    here.alerts([record(alert("a", extra={"almena.alert.shadow": True}))])
+    file.write_text("")
+    here.alerts([record(alert("b", level="critical", extra={"almena.alert.shadow": True})), record(alert("c"))])
+    assert [get(store, f"202605-{name}")["almena.alert.status"] for name in "abc"] == ["shadow", "shadow", "open"]
+    groups = [get(store, f"202605-{name}")["almena.alert.group"] for name in "abc"]
+    assert groups[0] == groups[1] != groups[2], "who closes a group means no shadows, nor the other way round"
+    assert get(store, "202605-a")["almena.alert.shadow"] is True
+    assert [item.document["almena.alert.id"] for item in store.search(Query(kind=OUTBOX, scope=ALL)).items] == [
+        "202605-c"
+    ]
+    assert shadows() - before == 2
+
+
+def shadows() -> float:
+    return sum(
+        sample.value
+        for metric in metrics.ALERTS_SHADOW.collect()
+        for sample in metric.samples
+        if "total" in sample.name
+    )
+
+
 def test_suppressed_alerts_say_by_whom_and_are_not_told(store: Store, tmp_path: Path) -> None:
     file = tmp_path / "suppressions.toml"
     file.write_text(

@@ -87,6 +87,10 @@ def test_rules_show_what_runs_and_what_does_not() -> None:
     entry = {"kind": "rules", "loaded": 3, "rejected": [{"rule": "r", "reason": "x"}], "hash": "h"}
     Ledger(0, Partition(), store).step([record(entry)])
     assert get(store, "rules")["almena.rules.rejected"] == [{"rule": "r", "reason": "x"}]
+    assert get(store, "rules")["almena.rules.shadow"] == []
+    shadow = [{"rule": "r", "title": "R", "why": "budget", "detail": "50 µs · 50%", "since": "2026-11-22T10:00:00Z"}]
+    Ledger(0, Partition(), store).step([record(entry | {"shadow": shadow}, 1)])
+    assert get(store, "rules")["almena.rules.shadow"] == shadow
 
 
 class Dying(MemoryStore):

@@ -117,3 +117,4 @@ def test_any_readings_are_judged(steps: list[tuple[int, int, int, dict[str, int]
 
 def test_an_excess_reads_well() -> None:
     assert str(Excess(1_234.5, 0.618)) == "1,234 µs per event, 62% of the time of detection"
+    assert Excess(1_234.5, 0.618).short == "1,234 µs · 62%"

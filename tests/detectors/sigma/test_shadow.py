@@ -98,7 +98,7 @@ def test_a_decision_holds_for_that_version_of_the_rule() -> None:
     decided = over(FAILED)
     since = "2026-11-22T10:00:00.000000Z"
     found = shadows(RULESET, ["failed"], decided)
-    assert found[FAILED] == Shadow("budget", "50 µs per event, 50% of the time of detection", since)
+    assert found[FAILED] == Shadow("budget", "50 µs · 50%", since)
     assert found[CHAIN] == Shadow("rests", MANY, since)
     assert shadows(load(RULES.replace("login_failed", "login_refused")), (), decided) == {}
 
@@ -146,7 +146,8 @@ def test_a_hit_of_before_there_were_shadows_is_none() -> None:
     _, (hit, _) = found_by(SigmaDetector(RULESET, shadow=["failed"]), [event(1)])
     import msgspec
 
-    assert decode_hit(msgspec.msgpack.encode(msgspec.msgpack.decode(encode_hit(hit))[:-1])).shadow is False
+    before = msgspec.msgpack.decode(encode_hit(hit))[: hit.__struct_fields__.index("shadow")]
+    assert decode_hit(msgspec.msgpack.encode(before)).shadow is False
 
 
 class Counting(PlainEngine):
