@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from almena import metrics
 from almena.alert import ENTITY_FIELDS, Alert, alert_id, build
@@ -15,8 +15,9 @@ from almena.hit import IDENTITY, WIDEST, Hit, group_key
 from almena.words import KEYS, fields_of, words_of
 from detectors.correlation import CorrelationOperator, Node, short
 from detectors.sigma.budget import Cost, Costed, Costs
-from detectors.sigma.evaluator import Engine, PlainEngine
+from detectors.sigma.evaluator import Engine
 from detectors.sigma.explain import explain
+from detectors.sigma.index import IndexEngine
 from detectors.sigma.native import native_windows
 from detectors.sigma.rules import Correlation, Rule, RuleSet
 from detectors.sigma.shadow import FIELD, SAMPLE, Over, Shadow, overdrawn, shadows
@@ -52,6 +53,14 @@ class _Feed:
     """Fields that travel in the hit, the most important first."""
     version: str
     """The operator's version: hits of one made otherwise are not for it."""
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """An engine that answers many events at once."""
+
+    def match_all(self, events: Sequence[Event]) -> Sequence[Sequence[Rule]]:
+        """The matching rules of each event."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class SigmaDetector:
     def __init__(
         self,
         ruleset: RuleSet,
-        engine: Callable[[Sequence[Rule]], Engine] = PlainEngine,
+        engine: Callable[[Sequence[Rule]], Engine] = IndexEngine,
         *,
         shadow: Collection[str] = (),
         over: Mapping[str, Over] | None = None,
@@ -166,9 +175,8 @@ class SigmaDetector:
             yield from self._select(self._aside, events[start :: self._sample])
 
     def _select(self, engine: Engine, events: Sequence[Event]) -> Iterator[Hit | Alert]:
-        for event in events:
-            prepared = self._prepared(event)
-            matched = engine.match(prepared)
+        prepared_events = [self._prepared(event) for event in events] if self._native else events
+        for prepared, matched in zip(prepared_events, _verdicts(engine, prepared_events), strict=True):
             if not matched:
                 continue
             view = View(prepared)
@@ -207,6 +215,10 @@ class SigmaDetector:
             return event
         own = {name: value for name, value in event.items() if not isinstance(value, dict)}
         return own | native_windows(event)
+
+
+def _verdicts(engine: Engine, events: Sequence[Event]) -> Iterable[Sequence[Rule]]:
+    return engine.match_all(events) if isinstance(engine, Batched) else map(engine.match, events)
 
 
 def _nested(value: object) -> bool:
