@@ -24,7 +24,9 @@ app = typer.Typer(
     add_completion=False,
 )
 rules_app = typer.Typer(
-    no_args_is_help=True, help="Check and test Sigma rules.", epilog="Example: almena rules check rules/"
+    no_args_is_help=True,
+    help="Write, check, measure and install Sigma rules.",
+    epilog="Example: almena rules check rules/",
 )
 dead_app = typer.Typer(
     no_args_is_help=True,
@@ -142,20 +144,76 @@ def parse(
     raise typer.Exit(run(file, parser, zone))
 
 
-@rules_app.command("check", epilog="Example: almena rules check rules/")
-def rules_check(directory: RulesArgument = None, all_: AllOption = False) -> None:
+@rules_app.command("check", epilog="Example: almena rules check rules/ --strict")
+def rules_check(
+    directory: RulesArgument = None,
+    all_: AllOption = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 for warnings too.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, each warning with its kind.")] = False,
+) -> None:
     """Load every rule and say which are rejected, and why, and what their authors should look at."""
-    from almena.app.offline import rules_check as run
+    from almena.app.craft import rules_check as run
 
-    raise typer.Exit(run(directory, every=all_))
+    raise typer.Exit(run(directory, every=all_, strict=strict, json=json))
 
 
 @rules_app.command("test", epilog="Example: almena rules test rules/linux")
 def rules_test(directory: RulesArgument = None, all_: AllOption = False) -> None:
-    """Run every rule's own examples."""
-    from almena.app.offline import rules_test as run
+    """Run every rule's own examples; for one that fails, show what was asked and what was seen."""
+    from almena.app.craft import rules_test as run
 
     raise typer.Exit(run(directory, every=all_))
+
+
+@rules_app.command("coverage", epilog="Example: almena rules coverage rules/ --layer almena.json")
+def rules_coverage(
+    directory: RulesArgument = None,
+    layer: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a layer for ATT&CK Navigator (JSON, format 4.5).")
+    ] = None,
+) -> None:
+    """Show which techniques of ATT&CK and which log sources the rules cover, and what is missing."""
+    from almena.app.craft import rules_coverage as run
+
+    raise typer.Exit(run(directory, layer))
+
+
+@rules_app.command("bench", epilog="Example: almena rules bench events.ndjson.xz --rules sigma/ --top 20")
+def rules_bench(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file or folder of events.", show_default=False)],
+    rules: Annotated[
+        Path | None,
+        typer.Option("--rules", help="A folder, file or archive of Sigma rules; the project's own if none."),
+    ] = None,
+    format_: Annotated[str, typer.Option("--format", help="As for `almena replay`.")] = "auto",
+    top: Annotated[int, typer.Option(help="How many rules to show, the dearest first; 0 for all.", min=0)] = 20,
+    events: Annotated[int, typer.Option(help="Events that are read at most.", min=1)] = 50_000,
+    json: Annotated[bool, typer.Option("--json", help="All rules, as JSON.")] = False,
+) -> None:
+    """Say what each rule costs on a file: events it sees, could match and matches, and the time it takes alone."""
+    from almena.app.craft import rules_bench as run
+
+    raise typer.Exit(run(file, rules, format_, top=top, most=events, json=json))
+
+
+@rules_app.command("install", epilog="Example: almena rules install sigma_core.zip --to sigma --level high,critical")
+def rules_install(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="ARCHIVE|DIR", help="A tar (.gz, .bz2, .xz), a zip or a folder.", show_default=False),
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder for these rules alone.")] = Path("sigma"),
+    status: Annotated[str, typer.Option(help="Statuses to take, with commas between; or all.")] = "stable,test",
+    level: Annotated[str, typer.Option(help="Levels to take, likewise.")] = "medium,high,critical",
+    licence: Annotated[str, typer.Option(help="Licence of rules that state none, as an SPDX id.")] = "DRL-1.1",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Put back what was changed or deleted here.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; only say what would be done.")] = False,
+    all_: AllOption = False,
+) -> None:
+    """Install other people's rules, such as SigmaHQ's, with their licence and origin; again for a newer release."""
+    from almena.app.craft import rules_install as run
+
+    raise typer.Exit(run(source, to, status, level, licence, overwrite=overwrite, dry=dry_run, every=all_))
 
 
 @app.command(epilog="Example: almena status --json | jq .lag")

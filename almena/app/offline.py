@@ -1,14 +1,12 @@
-"""The commands that need no service: replay, parse, rules check, rules test."""
+"""The commands that need no service: replay and parse."""
 
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,12 +22,6 @@ from almena.replay import Place, Totals
 
 if TYPE_CHECKING:
     from detectors.sigma.rules import RuleSet
-
-FEW = 20
-"""Rejections, warnings or failures that are listed one by one without `--all`."""
-
-_NAMED = 8
-_FIELD = re.compile(r"\bfield ([^\s,]+)")
 
 Batches = Iterator[list[tuple[Place, Event]]]
 
@@ -47,10 +39,9 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
     folders = rules or [Path(folder) for folder in settings.rules] or [rules_dir()]
     ruleset = load_rules(folders, mode=mode)
     _complain(ruleset)
-    mask = _no_mask if mode == "native" else _masker(settings)
     totals = Totals()
     began = time.monotonic()
-    source = _batches(files, format_, mask, totals)
+    source = event_batches(files, format_, masking(format_, settings), totals)
     detector = SigmaDetector(ruleset)
     if verdicts:
         for line, rule in replaying.verdicts(source, detector.match_ids, totals):
@@ -72,21 +63,20 @@ def _complain(ruleset: RuleSet) -> None:
         raise UsageError("no rule was loaded; `--rules DIR` names a folder of Sigma rules")
 
 
-def _no_mask(event: Event) -> Event:
-    return event
-
-
-def _masker(config: Config) -> Callable[[Event], Event]:
-    """Masking under the installation's key when there is one; otherwise under a key of this run alone."""
+def masking(format_: str, config: Config) -> Callable[[Event], Event]:
+    """Masking under the installation's key when there is one, otherwise under a key of this run alone; native records
+    are left as they are."""
     from almena.sealing import Secret
 
+    if format_ == "native":
+        return lambda event: event
     path = Path(config.data) / "secret.key"
     known = path.exists() or "ALMENA_SECRET" in os.environ
     key = Secret.load(path).derive("masking") if known else secrets.token_bytes(32)
     return Masker(key).mask
 
 
-def _batches(files: list[Path], format_: str, mask: Callable[[Event], Event], totals: Totals) -> Batches:
+def event_batches(files: list[Path], format_: str, mask: Callable[[Event], Event], totals: Totals) -> Batches:
     """Events of all files in batches, with a progress bar on stderr while a person watches."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -123,7 +113,7 @@ def parse(file: Path, parser: str, zone: str) -> int:
     (path,) = replaying.files_of([file])[:1] or [file]
     _, items, read_one = read(path, parser, zone)
     totals = Totals()
-    for batch in replaying.batches(items, _masked(read_one, _masker(configuration(None))), totals):
+    for batch in replaying.batches(items, _masked(read_one, masking(parser, configuration(None))), totals):
         for _, event in batch:
             print(replaying.plain(event))
     if totals.dead:
@@ -136,73 +126,3 @@ def _check_zone(zone: str) -> None:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise UsageError(f"zone {zone!r} is not known here; write it like 'America/Mexico_City'") from None
-
-
-def rules_check(directory: Path | None, *, every: bool = False) -> int:
-    """Say what is wrong with rules; exit code 1 when one is rejected."""
-    from detectors.sigma.check import check
-
-    report = check([_folder(directory, "check")])
-    rejected = [f"{rejection.file}: {rejection.rule}: {rejection.reason}" for rejection in report.rejected]
-    warnings = [(f"{warning.file}: {warning.rule}", warning.reason) for warning in report.warnings]
-    _say_all("[red]✗[/red]", rejected if every else _first(rejected))
-    short = not every and len(warnings) > FEW
-    _say_all("[yellow]![/yellow]", _kinds(warnings) if short else (": ".join(warning) for warning in warnings))
-    if short or (not every and len(rejected) > FEW):
-        print("`--all` shows each one")
-    print(f"{report.loaded:,} rules loaded, {len(rejected):,} rejected, {_many(len(warnings), 'warning')}")
-    return 1 if rejected else 0
-
-
-def rules_test(directory: Path | None, *, every: bool = False) -> int:
-    """Run every rule's own examples; exit code 1 when one fails."""
-    from detectors.sigma.trial import run_tests
-
-    outcome = run_tests([_folder(directory, "test")])
-    failures = [str(failure) for failure in outcome.failures]
-    _say_all("[red]✗[/red]", failures if every else _first(failures))
-    if not every and len(failures) > FEW:
-        print("`--all` shows each one")
-    print(f"{_many(outcome.passed, 'example')} passed, {len(failures):,} failed")
-    return 1 if failures else 0
-
-
-def _say_all(sign: str, texts: Iterable[str]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(highlight=False, soft_wrap=True)
-    for text in texts:
-        console.print(f"{sign} {escape(text)}")
-
-
-def _first(texts: list[str]) -> Iterator[str]:
-    yield from texts[:FEW]
-    if len(texts) > FEW:
-        yield f"and {len(texts) - FEW:,} more"
-
-
-def _kinds(warnings: list[tuple[str, str]]) -> Iterator[str]:
-    """Warnings counted by what they say whatever the field, the commonest first, each with where it stands first."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for warning in warnings:
-        found.setdefault(_FIELD.sub("field …", warning[1]), []).append(warning)
-    for kind, those in sorted(found.items(), key=lambda item: -len(item[1])):
-        fields = Counter(name for _, reason in those for name in _FIELD.findall(reason))
-        named = ", ".join(f"{name} {count:,}" for name, count in fields.most_common(_NAMED))
-        rest = f" and {len(fields) - _NAMED:,} other fields" if len(fields) > _NAMED else ""
-        yield f"{len(those):,} × {kind}{f': {named}{rest}' if named else ''}; first in {those[0][0]}"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _folder(directory: Path | None, command: str) -> Path:
-    if directory is None:
-        return rules_dir()
-    if not directory.exists():
-        raise UsageError(
-            f"{directory}: no such file or folder; `almena rules {command} DIR` names one with Sigma rules"
-        )
-    return directory

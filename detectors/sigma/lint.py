@@ -135,7 +135,7 @@ def _logic(expression: Expression) -> Iterator[Doubt]:
 
 def _asked(predicate: Predicate) -> str:
     name = predicate.field or "any value"
-    return f"'{name} {predicate.op}'" if predicate.op == "exists" else f"'{name} {predicate.op} {predicate.shown!r}'"
+    return f"{name} {predicate.op}" if predicate.op == "exists" else f"{name} {predicate.op} {predicate.shown!r}"
 
 
 def _selections(rule: Rule) -> Iterator[Doubt]:
@@ -192,7 +192,7 @@ def _items(selection: Any) -> Iterator[Doubt]:
         values = stated if isinstance(stated, list) else [stated]
         yield from _modifiers(name, modifiers, values)
         for twice in _twice(values) if "cased" not in modifiers and "re" not in modifiers else ():
-            yield "value", f"{field} asks for {twice!r} twice"
+            yield "value", f"it asks the field {field or '(any)'} for {twice!r} twice"
         for value in values:
             if isinstance(value, str):
                 yield from _value(field, modifiers, value)
@@ -200,24 +200,27 @@ def _items(selection: Any) -> Iterator[Doubt]:
 
 def _modifiers(name: str, modifiers: list[str], values: list[Any]) -> Iterator[Doubt]:
     if "all" in modifiers and len(values) < 2 and name.partition("|")[0]:
-        yield "modifier", f"{name}: 'all' changes nothing with one value"
+        yield "modifier", f"in the field {name}, 'all' changes nothing with one value"
     if "base64offset" in modifiers and "contains" not in modifiers:
-        yield "modifier", f"{name}: 'base64offset' needs 'contains' behind it, or it matches a whole value only"
+        yield (
+            "modifier",
+            f"in the field {name}, 'base64offset' needs 'contains' behind it, or it matches whole values only",
+        )
     for twice in _twice(modifiers):
-        yield "modifier", f"{name}: the modifier {twice!r} is written twice"
+        yield "modifier", f"in the field {name}, the modifier {twice!r} is written twice"
 
 
 def _value(field: str, modifiers: list[str], value: str) -> Iterator[Doubt]:
-    name = field or "a keyword"
+    asked = f"it asks the field {field or '(any)'} for {value!r}"
     if _CONTROL.search(value):
-        yield "value", f"{name} asks for {value!r}, which has control characters"
+        yield "value", f"{asked}, which has control characters"
     if "re" in modifiers or not field:
         return
     if "**" in value:
-        yield "value", f"{name} asks for {value!r}; '**' is the same as '*'"
+        yield "value", f"{asked}; two wildcards in a row are one"
     inner = value.strip("*")
     if modifiers or not inner or any(char in inner for char in "*?") or value.endswith("\\*"):
         return
     better = {(True, True): "contains", (True, False): "endswith", (False, True): "startswith"}
     if modifier := better.get((value.startswith("*"), value.endswith("*"))):
-        yield "value", f"{name} asks for {value!r}; {field}|{modifier} says it plainly"
+        yield "value", f"{asked}; the modifier {modifier!r} says it plainly"
