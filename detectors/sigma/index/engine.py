@@ -14,21 +14,19 @@ from almena.event import Event
 from detectors.sigma.budget import Cost
 from detectors.sigma.expression import Predicate
 from detectors.sigma.index.atoms import NONE, Atoms, Check, Condition, Held, compiled, numbers_of
-from detectors.sigma.index.field import FieldIndex
+from detectors.sigma.index.field import MOST_SETS, FieldIndex
+from detectors.sigma.index.keywords import Keywords
 from detectors.sigma.index.lanes import NOWHERE, Column, Lane, Lanes, Reach
-from detectors.sigma.index.memo import BUDGET, Budget, KeywordMemo, Memory, ValueMemo
+from detectors.sigma.index.memo import BUDGET, Budget, Memory, ValueMemo
 from detectors.sigma.matching import test_of
 from detectors.sigma.rules import LogSource, Rule
-from detectors.sigma.values import ENVELOPE, View
+from detectors.sigma.values import View
 
 SAMPLE = 8
 """One judgement in so many is timed, rule by rule."""
 
 MOST_KEYWORD_SETS = 64
 """Log sources whose keywords have an index of their own; the others share one of all keywords."""
-
-MOST_KEYWORD_FIELDS = 4_096
-"""Fields whose values are remembered on their own for keywords; the others share one memory a log source."""
 
 ENTRY = 400
 """Bytes that a remembered judgement needs, about, beside `COLUMN` for each answer it rests on."""
@@ -49,6 +47,7 @@ class IndexEngine:
         self._checks: list[Check | None] = [None] * len(self._rules)
         self._by_number: dict[int, list[int]] = defaultdict(list)
         """By predicate, the rules that are worth asking once it holds."""
+        self._worth: dict[Held, frozenset[int]] = {}
         self._budget = Budget(budget)
         self._verdicts: Memory[tuple[object, ...], Verdict] = self._budget.memory()
         self._costs = _Costs(self._rules)
@@ -59,9 +58,8 @@ class IndexEngine:
                 fields[predicate.field].append((number, predicate))
         self._keywords = fields.pop(None, [])
         self._fields = {name: ValueMemo(FieldIndex(found), self._budget) for name, found in fields.items() if name}
-        self._keyword_indexes: dict[Held, FieldIndex] = {}
-        self._keyword_memos: dict[tuple[Held, str], KeywordMemo] = {}
-        self._lanes = Lanes(groups, self._columns, self._pairs)
+        self._keyword_indexes: dict[Held, Keywords] = {}
+        self._lanes = Lanes(groups, self._column, self._pairs)
 
     def match(self, event: Event) -> Verdict:
         """The rules that one event matches, in the order they were loaded."""
@@ -87,6 +85,8 @@ class IndexEngine:
         if lane.values is not None:
             values = zip(*map(lane.values, group), strict=True)
             answers = [held for column, found in zip(lane.columns, values, strict=True) if (held := column(found))]
+        if lane.texts is not None and (held := self._keywords_of(lane.reach.keywords).of(zip(*map(lane.texts, group), strict=True), len(group))):
+            answers.append(held)
         answers += [self._compared(number, group) for number in lane.pairs]
         signatures = list(zip(repeat(lane.reach, len(group)), *answers, strict=True))
         known = self._verdicts.known
@@ -101,11 +101,23 @@ class IndexEngine:
         if verdict is None:
             reach, *answers = signature
             assert isinstance(reach, Reach)
-            held: Held = NONE.union(*answers)  # type: ignore[arg-type]
-            chosen = reach.always.union(*map(self._by_number.__getitem__, held & self._by_number.keys()))
-            verdict = tuple(self._rules[place] for place in self._asked(sorted(chosen & reach.rules), held))
+            chosen = reach.always.union(*map(self._worth_asking, answers)) & reach.rules  # type: ignore[arg-type]
+            if chosen:
+                held: Held = NONE.union(*answers)  # type: ignore[arg-type]
+                verdict = tuple(self._rules[place] for place in self._asked(sorted(chosen), held))
+            else:
+                verdict = ()
             self._verdicts.put(signature, verdict, size)
         return verdict
+
+    def _worth_asking(self, held: Held) -> frozenset[int]:
+        found = self._worth.get(held)
+        if found is None:
+            if len(self._worth) >= MOST_SETS:
+                self._worth.clear()
+            found = frozenset(place for number in held for place in self._by_number.get(number, ()))
+            self._worth[held] = found
+        return found
 
     def _asked(self, places: Sequence[int], held: Held) -> Iterator[int]:
         timed = self._costs.turn(places)
@@ -128,26 +140,19 @@ class IndexEngine:
             self._costs.spend(place, perf_counter_ns() - began)
         return found
 
-    def _columns(self, reach: Reach, name: str) -> Sequence[Column]:
-        columns: list[Column] = []
-        if name in reach.fields:
-            columns.append(self._fields[name].of)
-        if reach.keywords and name not in ENVELOPE:
-            columns.append(self._keyword_memo(reach.keywords, name).of)
-        return columns
+    def _column(self, name: str) -> Column:
+        return self._fields[name].of
 
-    def _keyword_memo(self, numbers: Held, name: str) -> KeywordMemo:
-        if numbers not in self._keyword_indexes and len(self._keyword_indexes) >= MOST_KEYWORD_SETS:
-            numbers = frozenset(number for number, _ in self._keywords)
-        index = self._keyword_indexes.get(numbers)
-        if index is None:
-            asked = [(number, predicate) for number, predicate in self._keywords if number in numbers]
-            index = self._keyword_indexes[numbers] = FieldIndex(asked)
-        name = name if len(self._keyword_memos) < MOST_KEYWORD_FIELDS else ""
-        memo = self._keyword_memos.get((numbers, name))
-        if memo is None:
-            memo = self._keyword_memos[numbers, name] = KeywordMemo(index, self._budget)
-        return memo
+    def _keywords_of(self, numbers: Held) -> Keywords:
+        """The index of the keywords `numbers`, or of all of them when there are too many log sources."""
+        found = self._keyword_indexes.get(numbers)
+        if found is None:
+            few = len(self._keyword_indexes) < MOST_KEYWORD_SETS
+            asked = [(number, predicate) for number, predicate in self._keywords if not few or number in numbers]
+            key = numbers if few else NONE
+            found = self._keyword_indexes.get(key) or Keywords(asked)
+            self._keyword_indexes[key] = found
+        return found
 
     def _pairs(self, reach: Reach, names: frozenset[str]) -> Held:
         asked = ((number, self._atoms.predicates[number]) for number in reach.pairs)

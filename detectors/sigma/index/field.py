@@ -103,6 +103,15 @@ class FieldIndex:
                     found[place].add(number_)
         return self._results(texts, found)
 
+    def possible(self, joined: str) -> bool:
+        """False when no predicate can hold for any of the texts that `joined` holds, one behind the other."""
+        if self._literals or self._numbers or self._compared or self._networks or self._single or self._any:
+            return True
+        return any(
+            patterns.possible((joined.lower() if lower else joined).encode("utf-8", "replace"))
+            for patterns, lower in self.patterns
+        )
+
     def _results(self, texts: Sequence[str], found: dict[int, set[int]]) -> list[Held]:
         results = [self._any] * len(texts)
         for place, numbers in found.items():

@@ -12,7 +12,7 @@ from almena.event import Event
 from detectors.sigma.index.atoms import NONE, Held
 from detectors.sigma.logsource import READ, WINDOWS, Route, origin_of, route_of
 from detectors.sigma.rules import LogSource
-from detectors.sigma.values import MISFIT
+from detectors.sigma.values import ENVELOPE, MISFIT
 
 MOST_SHAPES = 4_096
 """Sets of field names that are remembered; strangers choose them, so all are forgotten beyond it."""
@@ -70,6 +70,8 @@ class Lane:
     values: Callable[[Event], tuple[object, ...]] | None
     """The values that rules read; None when there are none."""
     columns: tuple[Column, ...]
+    texts: Callable[[Event], tuple[object, ...]] | None
+    """The values that keywords search; None when no rule has keywords."""
     pairs: Held
     """Those of the reach whose two fields the shape has."""
 
@@ -97,13 +99,12 @@ class Lanes:
     def __init__(
         self,
         groups: Sequence[tuple[LogSource, Reach]],
-        columns: Callable[[Reach, str], Sequence[Column]],
+        column: Callable[[str], Column],
         pairs: Callable[[Reach, frozenset[str]], Held],
     ) -> None:
-        """`groups` are the rules by log source; `columns` gives what answers a field of events that reach some;
-        `pairs` says which of a reach's pairs have their two fields among the names of a shape."""
+        """`groups` are the rules by log source; `column` gives what answers a field; `pairs` says which of a reach's pairs have their two fields among the names of a shape."""
         self._groups = groups
-        self._columns = columns
+        self._column = column
         self._pairs = pairs
         self._reaches: dict[Route, Reach] = {}
         self._shapes: dict[tuple[str, ...], _Shape] = {}
@@ -180,10 +181,15 @@ class Lanes:
     def _lane(self, names: tuple[str, ...], reach: Reach) -> Lane | None:
         if not reach.rules:
             return None
-        made = [(name, column) for name in names for column in self._columns(reach, name)]
-        read = tuple(name for name, _ in made)
-        pairs = self._pairs(reach, frozenset(names)) if reach.pairs else NONE
-        return Lane(reach, _getter(read), tuple(column for _, column in made), pairs)
+        read = tuple(name for name in names if name in reach.fields)
+        searched = tuple(name for name in names if name not in ENVELOPE) if reach.keywords else ()
+        return Lane(
+            reach=reach,
+            values=_getter(read),
+            columns=tuple(map(self._column, read)),
+            texts=_getter(searched),
+            pairs=self._pairs(reach, frozenset(names)) if reach.pairs else NONE,
+        )
 
 
 def _written(key: Callable[[Event], Any]) -> Callable[[Event], Any]:

@@ -40,6 +40,9 @@ class Literals:
     def search(self, texts: Sequence[str], found: Found) -> None:
         """Add to `found`, by the text's place, the numbers of the literals that are there."""
         first = 0
+        if sum(map(len, texts)) <= PIECE and texts:
+            self._pass(texts, 0, found)
+            first = len(texts)
         while first < len(texts):
             size, last = len(texts[first]), first + 1
             while last < len(texts) and size < PIECE:

@@ -28,7 +28,7 @@ _FEW = 16
 _REST = 32
 """Trials for which it is left alone."""
 
-_PLAIN = 1 << 53
+_PLAIN = 1 << 64
 _ITEMS = 16
 _ITEM = 64
 
@@ -177,18 +177,39 @@ class ValueMemo:
         return fresh
 
     def _of_numbers(self, values: Sequence[int]) -> Sequence[Held]:
-        known = self._others.known
         distinct = set(values)
+        known = self._others.known
         missing = distinct.difference(known)
+        if missing and not all(map(_plain, missing)):
+            return self._each(values)
         if not missing:
             if not any(map(known.__getitem__, distinct)):
                 return ()
             return list(map(known.__getitem__, values))
-        found = [self._of_other(value) for value in values]
+        if self._others.old:
+            missing = {value for value in missing if self._others.recall(value, ENTRY) is None}
+            known = self._others.known
+        fresh = dict(zip(missing, self.index.answers(list(map(str, missing))), strict=True))
+        for value, held in fresh.items():
+            self._others.put(value, held, ENTRY)
+        found = [fresh[value] if value in fresh else known[value] for value in values]
         return found if any(found) else ()
 
     def _of_mixed(self, values: Sequence[object]) -> Sequence[Held]:
-        found = [NONE if value is None else self._of_other(value) for value in values]
+        found = [NONE] * len(values)
+        for kind in (str, int):
+            places = [place for place, value in enumerate(values) if type(value) is kind]
+            if places:
+                answers = self.of([values[place] for place in places])
+                for place, held in zip(places, answers, strict=False):
+                    found[place] = held
+        for place, value in enumerate(values):
+            if value is not None and type(value) is not str and type(value) is not int:
+                found[place] = self._of_other(value)
+        return found if any(found) else ()
+
+    def _each(self, values: Sequence[object]) -> Sequence[Held]:
+        found = [self._of_other(value) for value in values]
         return found if any(found) else ()
 
     def _of_other(self, value: object) -> Held:
@@ -207,29 +228,17 @@ class ValueMemo:
     def _ask(self, value: object) -> Held:
         if not present(value):
             return NONE
-        said = self.said(value)
+        said = texts(value)
         held = self.index.of_numbers(numbers(value))
         return self.index.presence.union(held, *self.index.answers(said)) if said else self.index.presence | held
 
-    def said(self, value: object) -> Sequence[str]:
-        """The texts of one value."""
-        return texts(value)
 
-
-class KeywordMemo(ValueMemo):
-    """The answers of keywords, which also look into objects."""
-
-    def said(self, value: object) -> Sequence[str]:
-        """The texts of one value, however deep."""
-        return texts([value])
+def _plain(value: int) -> bool:
+    """True for numbers whose text says all there is."""
+    return -_PLAIN < value < _PLAIN
 
 
 def _key(value: object) -> object:
-    kind = type(value)
-    if kind is int:
-        return value if -_PLAIN < value < _PLAIN else None  # type: ignore[operator]
-    if kind is str:
-        return (value,) if len(value) <= LONGEST else None  # type: ignore[arg-type]
-    if kind is list and len(value) <= _ITEMS:  # type: ignore[arg-type]
-        return tuple(value) if all(type(item) is str and len(item) <= _ITEM for item in value) else None  # type: ignore[attr-defined]
+    if type(value) is list and len(value) <= _ITEMS and set(map(type, value)) == {str}:
+        return tuple(value) if max(map(len, value)) <= _ITEM else None
     return None

@@ -26,6 +26,10 @@ class Patterns:
         """The numbers of the expressions that match somewhere in `text`."""
         return [numbers[place] for match, numbers in self._filters for place in match(text) or ()]
 
+    def possible(self, joined: bytes) -> bool:
+        """False when no expression can match a part of `joined`."""
+        return any(match(joined, True) for match, _ in self._filters)
+
 
 def _filter(items: list[tuple[str, int]]) -> tuple[Any, list[int]]:
     options = Options()
