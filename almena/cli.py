@@ -216,6 +216,19 @@ def rules_install(
     raise typer.Exit(run(source, to, status, level, licence, overwrite=overwrite, dry=dry_run, every=all_))
 
 
+@rules_app.command("shadow", epilog="Example: almena rules shadow --lift 0f6b2c1e-5a0e-4c53-9f55-0a8d8f5a7f10")
+def rules_shadow(
+    config: ConfigOption = None,
+    lift: Annotated[
+        str | None, typer.Option(metavar="RULE", help="Let this rule, that was over its budget, alert again.")
+    ] = None,
+) -> None:
+    """Show which rules run in shadow, whose alerts nobody is told, and why; or take one back."""
+    from almena.app.shadowing import rules_shadow as run
+
+    raise typer.Exit(run(_config(config), lift))
+
+
 @app.command(epilog="Example: almena status --json | jq .lag")
 def status(
     config: ConfigOption = None,

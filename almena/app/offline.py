@@ -27,7 +27,11 @@ Batches = Iterator[list[tuple[Place, Event]]]
 
 
 def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool, config: Path | None) -> int:
-    """Detect over files; alerts (or verdicts) on stdout, progress and a summary on stderr."""
+    """Detect over files; alerts (or verdicts) on stdout, progress and a summary on stderr.
+
+    Alerts of rules in shadow are tagged as they are live; every rule sees every event, whatever it costs.
+    """
+    from almena.app.limits import NAME, Limits
     from detectors.sigma.detector import SigmaDetector
     from detectors.sigma.loader import load_rules
 
@@ -42,7 +46,8 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
     totals = Totals()
     began = time.monotonic()
     source = event_batches(files, format_, masking(format_, settings), totals)
-    detector = SigmaDetector(ruleset)
+    over = Limits(Path(settings.data) / NAME).read()
+    detector = SigmaDetector(ruleset, shadow=settings.detect.shadow, over=over, sample=1)
     if verdicts:
         for line, rule in replaying.verdicts(source, detector.match_ids, totals):
             print(f"{line}\t{rule}")
