@@ -18,7 +18,7 @@ from detectors.sigma.expression import And, Expression, Named, Not, Or, Predicat
 from detectors.sigma.rules import Correlation, LogSource, Rejection, Rule, RuleSet
 
 _PREDICATE, _NAMED, _AND, _OR, _NOT = range(5)
-_DATE, _DATETIME, _INTEGER, _SET = range(1, 5)
+_DATE, _DATETIME, _INTEGER, _SET, _PAIRS = range(1, 6)
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Predicate = tuple[str | None, str, Value, bool, str, str, str]
@@ -31,7 +31,7 @@ class _Rule(msgspec.Struct, array_like=True, frozen=True):
     level: str
     file: str
     version: str
-    document: dict[Any, Any]
+    document: Any
     logsource: tuple[str | None, str | None, str | None]
     condition: str
     program: list[_Count]
@@ -44,7 +44,7 @@ class _Correlation(msgspec.Struct, array_like=True, frozen=True):
     level: str
     file: str
     version: str
-    document: dict[Any, Any]
+    document: Any
     type: str
     rules: tuple[str, ...]
     group_by: tuple[str, ...]
@@ -93,6 +93,8 @@ def unpack(data: bytes | memoryview, field: Callable[[str, LogSource], str]) -> 
     """The rule set that `pack` took; raises ValueError (msgspec's own included) or IndexError for other bytes."""
     with collecting_later():
         packed = _decoder.decode(data)
+        if not all(isinstance(item.document, dict) for item in (*packed.rules, *packed.correlations)):
+            raise ValueError("a document is no mapping")
         predicates: list[Expression] = [Predicate(*items) for items in packed.predicates]
         ruleset = RuleSet(
             rules=tuple(_unpacked(rule, predicates, packed.names) for rule in packed.rules),
@@ -138,7 +140,7 @@ class _Tables:
             level=rule.level,
             file=rule.file,
             version=rule.version,
-            document=_plain(rule.document),
+            document=_document(rule),
             logsource=(source.product, source.category, source.service),
             condition=rule.condition,
             program=self._program(rule.expression),
@@ -178,7 +180,7 @@ class _Tables:
 def _correlation(item: Correlation) -> _Correlation:
     named = {name: getattr(item, name) for name in _Correlation.__struct_fields__}
     sources = {read: dict(names) for read, names in item.sources.items()}
-    return _Correlation(**named | {"document": _plain(item.document), "sources": sources})
+    return _Correlation(**named | {"document": _document(item), "sources": sources})
 
 
 def _unpacked(packed: _Rule, predicates: list[Expression], names: list[str]) -> Rule:
@@ -216,11 +218,18 @@ def _expression(program: list[int], predicates: list[Expression], names: list[st
     return stack[0]
 
 
+def _document(item: Rule | Correlation) -> Any:
+    return _plain(dict(item.document))
+
+
 def _plain(value: Any) -> Any:
-    """What YAML gives as MessagePack has it; dates, wide numbers and sets as extensions of ours."""
+    """What YAML gives as MessagePack has it; dates, wide numbers, sets and odd keys as extensions of ours."""
     match value:
         case dict():
-            return {_plain(key): _plain(item) for key, item in value.items()}
+            pairs = [(_plain(key), _plain(item)) for key, item in value.items()]
+            if any(isinstance(key, msgspec.msgpack.Ext) for key, _ in pairs):
+                return msgspec.msgpack.Ext(_PAIRS, msgspec.msgpack.encode(pairs))
+            return dict(pairs)
         case list():
             return [_plain(item) for item in value]
         case str() | None | bool() | float() | bytes():
@@ -246,6 +255,8 @@ def _extended(code: int, data: memoryview) -> Any:
             return int(str(data, "ascii"))
         case 4:
             return set(msgspec.msgpack.decode(data, ext_hook=_extended))
+        case 5:
+            return dict(msgspec.msgpack.decode(data, ext_hook=_extended))
     raise ValueError(f"no extension of ours: {code}")
 
 
