@@ -8,10 +8,10 @@ DEV_STAMP := .venv/.dev
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check golden docs stack bench faults lock clean
+.PHONY: help install run test check golden docs stack bench bench-engine faults lock clean
 
 help:  ## Show the targets.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 install: $(RUN_STAMP)  ## Make .venv from the hash-locked list.
 
@@ -51,6 +51,12 @@ stack: $(DEV_STAMP)  ## Install the real servers that tests use: Chromium and Pr
 
 bench: $(DEV_STAMP)  ## Measure; the figures go to stdout.
 	$(BIN)/python -m bench
+
+LANES ?= otrf,structured,sysmon_file,cisco,raw
+ROUNDS ?= 5
+
+bench-engine: $(DEV_STAMP)  ## The Sigma engine beside RSigma, to docs/benchmarks.md; LANES=otrf ROUNDS=1: a look.
+	$(BIN)/python -m bench.engine --lanes "$(LANES)" --rounds "$(ROUNDS)"
 
 faults: $(DEV_STAMP)  ## The long fault runs: kill -9 a hundred times under load.
 	$(BIN)/python -m pytest -q -m faults -s

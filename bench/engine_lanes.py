@@ -16,6 +16,7 @@ from corpora import CORPORA
 from almena.event import Event, decode, encode
 from collectors.base import Context
 from collectors.parsers import windows
+from detectors.sigma.logsource import origin_of, route_of
 
 RULES = CORPORA / "sigmahq" / "rules-994da16.tar.xz"
 
@@ -31,7 +32,10 @@ SOURCES = {
 LABELS = ("product", "category", "service")
 """Where an event says its log source in Sigma's own words; both sides read them."""
 
-_KEPT = frozenset((*LABELS, "EventID", "Channel", "SourceName", "Provider_Name", "EventType", "bench"))
+NUMBER = "bench"
+"""The field that numbers the events whose verdicts are compared."""
+
+_KEPT = frozenset((*LABELS, "EventID", "Channel", "SourceName", "Provider_Name", "EventType", NUMBER))
 """What decides which rules see an event: left as it is when every other text is made unique."""
 
 _CONTEXT = Context(received=1_790_000_000_000_000)
@@ -43,19 +47,16 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 class Lane:
     """One lane in files."""
 
-    name: str
     whole: Path
-    """Every event, numbered by the field `bench`."""
+    """Every event, numbered."""
     first: Path
     """The first half, to warm on."""
     second: Path
     """The second half, to time."""
-    repeated: Path
-    """The second half so often that the peer runs long enough."""
-    times: int
-    """How often."""
+    half: int
+    """How many events the first half has."""
     events: int
-    """How many events the second half has."""
+    """How many the second has."""
 
 
 def rules_folder(folder: Path) -> Path:
@@ -66,7 +67,7 @@ def rules_folder(folder: Path) -> Path:
 
 
 def some_rules(rules: Path, count: int, folder: Path) -> Path:
-    """`count` of the rules, chosen by the hash of their names: more of them always holds those of fewer."""
+    """`count` of the rules copied to `folder`, chosen by a hash of their names: more of them hold those of fewer."""
     files = sorted(rules.rglob("*.yml"), key=lambda file: hashlib.sha256(file.name.encode()).digest())
     for file in files[:count]:
         place = folder / file.relative_to(rules)
@@ -82,10 +83,16 @@ def lines_of(name: str) -> Iterator[bytes]:
             yield line.rstrip(b"\n")
 
 
+def changed(lines: Iterable[bytes], change: Callable[[Event], Event]) -> Iterator[bytes]:
+    """Each line decoded, changed and encoded."""
+    for line in lines:
+        yield encode(change(decode(line)))
+
+
 def ecs(event: Event) -> Event:
     """A native record as it flows in the product: what the Windows parser makes of it, with its labels kept.
 
-    Records of other kinds have one name that both mappings leave alone, `message`, and stay as they are.
+    Records of other kinds have one field that both mappings leave alone, `message`, and stay as they are.
     """
     if not windows.fits(event):
         return event
@@ -93,13 +100,39 @@ def ecs(event: Event) -> Event:
     return converted | {name: event[name] for name in LABELS if name in event}
 
 
-def unique(event: Event, number: int) -> Event:
-    """The event with a token, its own, in the middle of every text: types stay, and how texts begin and end.
+def labelled(event: Event) -> Event:
+    """The event with the category and the service of its log source said in it, one of each: all the peer reads.
 
-    Numbers and what routes the event stay as they are.
+    Of several, a category that is not `registry_event` is taken: more rules ask for the others.
+    """
+    route = route_of(origin_of(event))
+    found = dict(event)
+    for label, names in (("category", route.categories - {"registry_event"}), ("service", route.services)):
+        if names and label not in event:
+            found[label] = min(names)
+    return found
+
+
+def unique(lines: Iterable[bytes], first: int = 0) -> Iterator[bytes]:
+    """Every line with its texts made its own, by numbers from `first` on."""
+    for number, line in enumerate(lines, first):
+        yield encode(made_unique(decode(line), number))
+
+
+def made_unique(event: Event, number: int) -> Event:
+    """The event with a token that no other has in the middle of every text: how texts begin and end stays.
+
+    Numbers and what routes the event stay as they are, and so does the type of every value.
     """
     token = _token(number)
     return {name: value if name in _KEPT else _marked(value, token) for name, value in event.items()}
+
+
+def new_texts(line: bytes) -> int:
+    """How many values of an event `unique` makes its own."""
+    event = decode(line)
+    marked = made_unique(event, 0)
+    return sum(event[name] != marked[name] for name in event)
 
 
 def _marked(value: Any, token: str) -> Any:
@@ -121,40 +154,40 @@ def _token(number: int) -> str:
     return "~" + digits
 
 
-def make(name: str, folder: Path, lines: Iterable[bytes], least: int) -> Lane:
-    """Write a lane's files; the second half is repeated until it has `least` events or more."""
-    lines = list(lines)
-    half = len(lines) // 2
-    second = lines[half:]
-    times = max(1, -(-least // len(second)))
-    lane = Lane(
-        name,
-        *(folder / f"{name}-{part}.ndjson" for part in ("whole", "first", "second", "repeated")),
-        times=times,
-        events=len(second),
-    )
-    _write(lane.whole, (numbered(line, number) for number, line in enumerate(lines)))
-    _write(lane.first, lines[:half])
-    _write(lane.second, second)
-    if times > 1:
-        _write(lane.repeated, second * times)
-    else:
-        lane.repeated.symlink_to(lane.second)
-    return lane
+def make(folder: Path, lines: Iterable[bytes]) -> Lane:
+    """Write the files of a lane, line by line: what this process holds would count as memory of those it starts."""
+    whole, first, second = (folder / f"{part}.ndjson" for part in ("whole", "first", "second"))
+    every = folder / "every.ndjson"
+    count = write(every, lines)
+    half = count // 2
+    with every.open("rb") as file, whole.open("wb") as all_of_it, first.open("wb") as one, second.open("wb") as other:
+        for number, line in enumerate(file):
+            all_of_it.write(numbered(line, number) + b"\n")
+            (one if number < half else other).write(line)
+    every.unlink()
+    return Lane(whole, first, second, half, count - half)
 
 
-def changed(lines: Iterable[bytes], change: Callable[[Event], Event]) -> Iterator[bytes]:
-    """Each line decoded, changed and encoded."""
-    for line in lines:
-        yield encode(change(decode(line)))
+def repeated(lane: Lane, times: int) -> Path:
+    """The second half `times` over, for what remembers nothing of it."""
+    path = lane.second.with_name("repeated.ndjson")
+    with path.open("wb") as file:
+        for _ in range(times):
+            with lane.second.open("rb") as once:
+                shutil.copyfileobj(once, file)
+    return path
 
 
 def numbered(line: bytes, number: int) -> bytes:
-    """The object of `line` with the field `bench`, its number, at the end."""
-    return line.rstrip()[:-1] + b',"bench":%d}' % number
+    """The object of `line` with its number as its last field."""
+    return line.rstrip()[:-1] + b',"%s":%d}' % (NUMBER.encode(), number)
 
 
-def _write(path: Path, lines: Iterable[bytes]) -> None:
+def write(path: Path, lines: Iterable[bytes]) -> int:
+    """Write lines, and say how many."""
+    count = 0
     with path.open("wb") as file:
         for line in lines:
             file.write(line + b"\n")
+            count += 1
+    return count

@@ -6,29 +6,34 @@ Each timed file is run once, in order; the line has one entry of each list for e
 
 from __future__ import annotations
 
-import resource
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeAlias, cast
 
 import msgspec
 
 from almena.event import Event, decode
-from bench.engine_core import pin
+from bench.engine_core import peak, pin
 from detectors.sigma.detector import SigmaDetector
 from detectors.sigma.loader import load_rules
+
+Mode: TypeAlias = Literal["ecs", "native"]
+Match: TypeAlias = Callable[[Event], Sequence[str]]
+Pair: TypeAlias = tuple[int, str]
+"""(number of the event in its file, id of a rule it matches)."""
 
 
 class Run(msgspec.Struct):
     """What one run says."""
 
+    rules: int
     load: float
     """Seconds that the rules took to load, by the clock."""
-    rules: int
     loaded: int
-    """Memory in MiB at its peak when the rules had been loaded."""
+    """Peak memory in MiB when the rules had been loaded."""
     events: list[int]
     verdicts: list[int]
     cpu: list[float]
@@ -36,24 +41,32 @@ class Run(msgspec.Struct):
     wall: list[float]
     """Seconds by the clock."""
     peak: list[int]
-    """Peak memory in MiB so far, of the whole process."""
+    """Peak memory in MiB of the whole process so far."""
 
 
-def matcher(rules: Path, mode: Literal["ecs", "native"]) -> tuple[Callable[[Event], list[str]], int]:
+def matcher(rules: Path, mode: Mode) -> tuple[Match, int]:
     """The product's own way from an event to the ids of its rules, and how many rules it has."""
     ruleset = load_rules([rules], mode=mode)
     return SigmaDetector(ruleset).match_ids, len(ruleset.rules)
 
 
-def verdicts(match: Callable[[Event], list[str]], path: Path) -> tuple[int, list[tuple[int, str]]]:
-    """How many events `path` has, and the (number of the event, rule id) pairs."""
-    found: list[tuple[int, str]] = []
+def verdicts(match: Match, path: Path) -> tuple[int, list[Pair]]:
+    """From the bytes of a file to its verdicts: how many events it has, and its pairs."""
+    found: list[Pair] = []
     number = -1
     with path.open("rb") as lines:
         for number, line in enumerate(lines):
-            for rule in match(decode(line)):
-                found.append((number, rule))
+            matched = match(decode(line))
+            if matched:
+                found += [(number, rule) for rule in matched]
     return number + 1, found
+
+
+def start(rules: Path, mode: Mode, warm: Path, *timed: Path) -> Run:
+    """Run this module in a process of its own; raises CalledProcessError."""
+    command = [sys.executable, "-m", "bench.engine_run", str(rules), mode, str(warm), *map(str, timed)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
+    return msgspec.json.decode(done.stdout, type=Run)
 
 
 def main() -> None:
@@ -61,8 +74,8 @@ def main() -> None:
     pin()
     rules, mode, warm, *timed = sys.argv[1:]
     began = time.perf_counter()
-    match, count = matcher(Path(rules), cast('Literal["ecs", "native"]', mode))
-    run = Run(time.perf_counter() - began, count, _peak(), [], [], [], [], [])
+    match, count = matcher(Path(rules), cast("Mode", mode))
+    run = Run(count, time.perf_counter() - began, peak(), [], [], [], [], [])
     verdicts(match, Path(warm))
     for name in timed:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -71,12 +84,8 @@ def main() -> None:
         run.wall.append(time.perf_counter() - wall)
         run.events.append(events)
         run.verdicts.append(len(found))
-        run.peak.append(_peak())
+        run.peak.append(peak())
     sys.stdout.buffer.write(msgspec.json.encode(run) + b"\n")
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":
