@@ -165,6 +165,34 @@ def rules_test(directory: RulesArgument = None, all_: AllOption = False) -> None
     raise typer.Exit(run(directory, every=all_))
 
 
+@rules_app.command("explain", epilog="Example: almena rules explain 'Root shell through sudo' auth.log --line 12")
+def rules_explain(
+    rule: Annotated[
+        str,
+        typer.Argument(metavar="RULE", help="An id or its beginning, a name, a title, or a file.", show_default=False),
+    ],
+    event: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENT", help="A file, - for standard input, or the record in quotes.", show_default=False
+        ),
+    ],
+    rules: RulesOption = None,
+    format_: Annotated[
+        str, typer.Option("--format", "--parser", help="As for `almena replay`: auto, native, or a parser's name.")
+    ] = "auto",
+    line: Annotated[int | None, typer.Option(help="Which record of several; the first if none.", min=1)] = None,
+    language: Annotated[str, typer.Option(help="es or en; the configuration's if none.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say why a rule matches an event, or what comes nearest when it does not; exit code 1 when it does not."""
+    from almena.app.explaining import explain as run
+
+    code = run(rule, event, rules=rules or (), format_=format_, line=line, language=language, json=json, config=config)
+    raise typer.Exit(code)
+
+
 @rules_app.command("coverage", epilog="Example: almena rules coverage rules/ --layer almena.json")
 def rules_coverage(
     directory: RulesArgument = None,

@@ -75,7 +75,7 @@ def tell(explanation: object, language: str = "es", titles: Mapping[str, str] | 
 def lines(explanation: object, language: str = "es", titles: Mapping[str, str] | None = None) -> list[str]:
     """The explanation as lines of plain text, indented by two spaces for each level; none when it cannot be read."""
     step = tell(explanation, language, titles)
-    return [] if step is None else list(_lines(step, language, ""))
+    return [] if step is None else list(told(step, language))
 
 
 def summary(explanation: object, language: str = "es", titles: Mapping[str, str] | None = None) -> str:
@@ -89,16 +89,16 @@ def summary(explanation: object, language: str = "es", titles: Mapping[str, str]
     exceptions: list[Step] = []
     if step is not None:
         _deciding(step, language, parts, exceptions)
-    told = list(dict.fromkeys(parts))
+    said = list(dict.fromkeys(parts))
     if len(exceptions) == 1 and exceptions[0].brief:
-        told.append(exceptions[0].said or exceptions[0].brief)
+        said.append(exceptions[0].said or exceptions[0].brief)
     elif len(exceptions) == 1:
-        told.append(phrase("no_exception", language))
+        said.append(phrase("no_exception", language))
     elif exceptions:
-        told.append(phrase("no_exceptions", language).format(count=len(exceptions)))
-    kept = _fitting(told)
-    if len(kept) < len(told):
-        kept.append(phrase("and_more", language).format(count=len(told) - len(kept)))
+        said.append(phrase("no_exceptions", language).format(count=len(exceptions)))
+    kept = _fitting(said)
+    if len(kept) < len(said):
+        kept.append(phrase("and_more", language).format(count=len(said) - len(kept)))
     elif len(kept) > 1:
         kept[-1] = f"{phrase('and', language)} {kept[-1]}"
     return "; ".join(kept)
@@ -157,14 +157,15 @@ def sentence(step: Step) -> str:
     return (" · " if step.lead else " ").join(part for part in (line, proof) if part)
 
 
-def _lines(step: Step, language: str, indent: str) -> Iterator[str]:
+def told(step: Step, language: str, indent: str = "") -> Iterator[str]:
+    """One step and all below it as lines, each behind its mark."""
     mark = {True: "✓ ", False: "✗ ", None: ""}[step.held]
     name = f"{step.name}: " if step.name and not step.said else ""
     yield f"{indent}{mark}{name}{sentence(step)}"
     for feature, observed, expected in step.rows:
         yield f"{indent}  {feature}: {observed} ({phrase('usual', language)} {expected})"
     for below in step.below:
-        yield from _lines(below, language, indent + "  ")
+        yield from told(below, language, indent + "  ")
 
 
 def _words(explanation: Mapping[str, Any], language: str) -> dict[str, str]:
@@ -234,8 +235,8 @@ class _Teller:
 
     def _below(self, node: Mapping[str, Any], depth: int) -> list[Step]:
         children = [child for child in listed(node.get("children")) if isinstance(child, Mapping)]
-        told = children if depth < DEEPEST else []
-        steps = [step for child in told if (step := self.step(child, depth + 1)) is not None]
+        near = children if depth < DEEPEST else []
+        steps = [step for child in near if (step := self.step(child, depth + 1)) is not None]
         missing = node.get("left_out")
         known = missing if isinstance(missing, int) and not isinstance(missing, bool) and missing > 0 else 0
         unsaid = known + len(children) - len(steps)

@@ -23,6 +23,9 @@ MOST_CHANGES = 20
 MOST_COMPARED = 50
 """Values of one condition that are compared with what was seen to find the nearest."""
 
+UNKNOWN = "unknown"
+"""The dataset of an event that names none."""
+
 _DATA = "winlog.event_data."
 
 
@@ -85,6 +88,9 @@ def source_gap(rule: Rule, event: Event) -> dict[str, Any] | None:
     route = route_of(origin)
     if route.reaches(rule.logsource):
         return None
+    unknown = origin.dataset == UNKNOWN
+    if unknown:
+        route = route_of(origin._replace(dataset=""))
     asked = {name: value for name in rule.logsource.__slots__ if (value := getattr(rule.logsource, name)) is not None}
     said = {
         "product": sorted(route.products),
@@ -95,7 +101,7 @@ def source_gap(rule: Rule, event: Event) -> dict[str, Any] | None:
         "asked": asked,
         "failed": [name for name, value in asked.items() if value not in said[name]],
         "event": said,
-        "dataset": origin.dataset,
+        "dataset": "" if unknown else origin.dataset,
     }
 
 

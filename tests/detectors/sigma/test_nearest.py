@@ -81,7 +81,7 @@ def test_keywords_are_told_as_such(one_rule: Callable[..., Rule]) -> None:
 
 
 def test_the_log_source_is_the_first_reason(one_rule: Callable[..., Rule]) -> None:
-    rule = one_rule("s: {a: x}\ncondition: s")
+    rule = one_rule("s: {a: x}\ncondition: s", "{product: windows, category: process_creation}")
     found = verdict(rule, {"a": "x", "event.dataset": "system.auth"})
     assert found["matches"] is False
     assert found["explanation"]["root"]["pass"] is True
