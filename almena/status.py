@@ -34,7 +34,7 @@ PROBLEMS = {
         "drops": "La fuente {0} perdió {1} registros.",
         "lag": "El tema {0} tiene {1} registros sin leer.",
         "rule": "La regla {0} fue rechazada: {1}",
-        "refused": "Los cambios de las reglas no se aplicaron, siguen las de antes: regla {0}, archivo {1}: {2}",
+        "refused": "Los cambios de las reglas no se aplicaron, siguen las de antes: {0}",
         "sets": "No todos los procesos usan las mismas reglas: {0}. Revise que lean la misma carpeta.",
         "shadow": "La regla {0} dejó de avisar por su costo ({1}) desde {2}: corríjala, "
         "o devuélvala con `almena rules shadow --lift {3}`.",
@@ -45,7 +45,7 @@ PROBLEMS = {
         "drops": "Source {0} lost {1} records.",
         "lag": "Topic {0} has {1} records unread.",
         "rule": "Rule {0} was rejected: {1}",
-        "refused": "The changes of the rules were not taken, those before run on: rule {0}, file {1}: {2}",
+        "refused": "The changes of the rules were not taken, those before run on: {0}",
         "sets": "Not all processes run the same rules: {0}. Check that they read the same folder.",
         "shadow": "Rule {0} stopped alerting for what it costs ({1}) since {2}: mend it, "
         "or take it back with `almena rules shadow --lift {3}`.",
@@ -194,8 +194,9 @@ def _problems(
 
 def _differences(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[object, ...]]]:
     """What keeps members from running the rules as they are on disk, and from running the same."""
-    refused = {(item["rule"], item["file"], item["reason"]): None for each in members for item in each["refused"] or ()}
-    found: list[tuple[str, tuple[object, ...]]] = [("refused", item) for item in refused]
+    parts = ("file", "rule", "reason")
+    said = [": ".join(filter(None, map(item.get, parts))) for each in members for item in each["refused"] or ()]
+    found: list[tuple[str, tuple[object, ...]]] = [("refused", (text,)) for text in dict.fromkeys(said)]
     sets = {each["hash"] for each in members}
     if len(sets) > 1 and now() - max(parse_time(str(each["since"])) for each in members) > SETTLING:
         found.append(("sets", (", ".join(f"{each['member']} {each['hash']}" for each in members),)))

@@ -110,10 +110,10 @@ class Reloading:
             if changed or forced:
                 self._load(forced)
         except AlmenaError as error:
-            self._refuse([Rejection("*", "", str(error))])
+            self._refuse([Rejection("", "", str(error))])
         except Exception as error:
             log.exception("the changed rules could not be loaded; those before run on")
-            self._refuse([Rejection("*", "", f"{type(error).__name__}: {error}")])
+            self._refuse([Rejection("", "", f"{type(error).__name__}: {error}")])
         self._tell()
 
     def _load(self, forced: bool) -> None:

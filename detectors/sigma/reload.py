@@ -15,7 +15,7 @@ def lost(running: RuleSet, fresh: RuleSet) -> list[Rejection]:
     A rule that is gone, and a new one that is refused, are no reason: the one was taken away, the other never ran.
     """
     if running.everything and not fresh.everything:
-        return [*fresh.rejected, Rejection("*", "", "no rule is left")]
+        return [*fresh.rejected, Rejection("", "", "no rule is left")]
     missing = [item for item in _named(running) if item not in set(_named(fresh))]
     labels, files = {label for label, _ in missing}, {file for _, file in missing}
     known = {(item.rule, item.file) for item in running.rejected}

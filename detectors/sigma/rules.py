@@ -117,12 +117,12 @@ class Rejection:
     """A rule that is not in use, and why."""
 
     rule: str
-    """Its id, or its title, or its file when it has neither."""
+    """Its id, or its title, or its file when it has neither; empty when it is about all of them."""
     file: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.rule}: {self.reason}"
+        return ": ".join(filter(None, (self.file, self.rule, self.reason)))
 
 
 @dataclass(frozen=True, kw_only=True)
