@@ -13,6 +13,7 @@ from babel.dates import format_datetime
 from almena.clock import parse_time, to_datetime
 from almena.desk.grouping import agency_of, level_of
 from almena.desk.notify import Message
+from almena.explanation import summary
 from almena.store import Document
 from almena.words import MISSING, safe
 
@@ -30,6 +31,7 @@ _LABELS = {
         "who": "De quién se trata",
         "since": "Desde cuándo",
         "bad": "Gravedad",
+        "proof": "Qué se cumplió",
         "why": "Por qué importa",
         "do": "Qué hacer",
         "count": "Alertas del grupo",
@@ -43,6 +45,7 @@ _LABELS = {
         "who": "Who it is about",
         "since": "Since",
         "bad": "Severity",
+        "proof": "What held",
         "why": "Why it matters",
         "do": "What to do",
         "count": "Alerts in the group",
@@ -77,6 +80,7 @@ class Composer:
             (labels["who"], alert.get("almena.alert.entity")),
             (labels["since"], since if since == until else f"{since} ({labels['until']}: {until})"),
             (labels["bad"], f"{name} ({alert.get('message') or ''}, {alert.get('rule.id') or ''})"),
+            (labels["proof"], summary(alert.get("almena.alert.explanation"), self.language)),
             (labels["why"], words.get("why_it_matters")),
             (labels["do"], words.get("what_to_do") or labels["ask"]),
             (labels["count"], count if count > 1 else None),

@@ -61,6 +61,30 @@ def test_in_english_and_alone() -> None:
     assert message.url == ""
 
 
+def test_what_held_is_said_in_one_line() -> None:
+    root = {
+        "kind": "and",
+        "pass": True,
+        "children": [
+            {"kind": "field", "selection": "server", "field": "process.parent.executable", "op": "endswith",
+             "expected": ["*/nginx"], "seen": "/usr/sbin/nginx", "pass": True},
+            {"kind": "not", "pass": True, "children": [
+                {"kind": "field", "field": "user.name", "op": "", "expected": ["deploy"], "seen": "www\nÿ", "pass": False}]},
+        ],
+    }  # fmt: skip
+    alert = ALERT | {"almena.alert.explanation": {"condition": "x", "root": root}}
+    assert (
+        "Qué se cumplió: programa padre termina en «/nginx» (/usr/sbin/nginx); y usuario no es «deploy» (www\\u000aÿ)"
+        in Composer().compose(alert, key="k", count=1).text.splitlines()
+    )
+    words = {"words": {"en": {"server": "A web server opens it"}}}
+    told = Composer(language="en").compose(
+        alert | {"almena.alert.explanation": {"root": root, **words}}, key="k", count=1
+    )
+    assert "What held: A web server opens it; and user is not «deploy» (www\\u000aÿ)" in told.text.splitlines()
+    assert "Qué se cumplió" not in Composer().compose(ALERT, key="k", count=1).text
+
+
 def test_hostile_values_stay_on_their_line() -> None:
     words = {"es": {"title": "x\n[Baja] todo bien", "what_happened": "a\r\nQué hacer: nada\x1b[2J\u202e"}}
     hostile = ALERT | {"almena.alert.words": words, "host.name": "h\nGravedad: Baja"}
