@@ -17,6 +17,7 @@ from typing import cast
 import msgspec
 
 from almena.event import decode
+from bench.engine_lanes import LABELS
 from bench.engine_run import Mode, Pair, matcher, verdicts
 from bench.peer import ECS, ROUTED, Peer
 from detectors.sigma.loader import load_rules
@@ -43,7 +44,7 @@ class Difference(msgspec.Struct, frozen=True):
     title: str
     logsource: str
     detail: str
-    """Log source: which part of it the event is not of."""
+    """Log source: which part of it the event is not of; ours: of which its label names another."""
     count: int
     example: int
     """The number of an event."""
@@ -81,8 +82,12 @@ class Judge:
         """`events` are those the verdicts are about."""
         self._rules = rules
         route = lru_cache(maxsize=4_096)(route_of)
+        self._routes: list[Route] = []
+        self._labels: list[tuple[object, ...]] = []
         with events.open("rb") as lines:
-            self._routes = [route(origin_of(decode(line))) for line in lines]
+            for event in map(decode, lines):
+                self._routes.append(route(origin_of(event)))
+                self._labels.append(tuple(event.get(name) for name in LABELS))
 
     def differences(self, side: str, ours: set[Pair], theirs: set[Pair], same: set[Pair] | None) -> list[Difference]:
         """Every difference with its reason; `same` is what the peer says when it reads the fields that we read."""
@@ -91,7 +96,7 @@ class Judge:
         for whose, only in (("ours", ours - theirs), ("the peer's", theirs - ours)):
             for pair in sorted(only):
                 number, rule = pair
-                detail = self._unreached(number, rule) if whose == "the peer's" else ""
+                detail = self._unreached(number, rule) if whose == "the peer's" else self._denied(number, rule)
                 if detail:
                     reason = "log source"
                 elif same is not None and (pair in ours) == (pair in same):
@@ -113,6 +118,17 @@ class Judge:
         """Which part of the rule's log source the event is not of; empty when it is of all of it."""
         known = self._rules.get(rule)
         return unreached(self._routes[number], _source(known)) if known else ""
+
+    def _denied(self, number: int, rule: str) -> str:
+        """Which part of the rule's log source the event's own labels, all that the peer reads, speak against."""
+        known = self._rules.get(rule)
+        return denied(self._labels[number], _source(known)) if known else ""
+
+
+def denied(labels: Sequence[object], source: LogSource) -> str:
+    """The parts of a log source for which an event's labels (product, category, service) name another."""
+    parts = zip(LABELS, (source.product, source.category, source.service), labels, strict=True)
+    return " and ".join(name for name, wanted, label in parts if None not in (wanted, label) and wanted != label)
 
 
 def unreached(route: Route, source: LogSource) -> str:

@@ -164,13 +164,14 @@ class Figures:
             "our pairs",
             "its pairs",
             "in both",
+            "only ours: log source",
             "only ours: field names",
             "only its: log source",
             "only its: field names",
             "unexplained",
         )
         yield table(header, [_verdict_row(name, found, side) for name, found in compared for side in found.sides])
-        yield "#### Only the peer's, routed, for want of the log source"
+        yield "#### Differences by log source, the peer routed"
         yield _sources(compared)
         rows = list(_rules(compared))
         yield "#### Differences for other reasons, by rule"
@@ -210,6 +211,7 @@ def _verdict_row(name: str, found: Compared, side: Side) -> list[str]:
         f"{found.ours:,}",
         f"{side.pairs:,}",
         f"{side.both:,}",
+        f"{side.count('ours', 'log source'):,}",
         f"{side.count('ours', 'field names'):,}",
         f"{side.count(theirs, 'log source'):,}",
         f"{side.count(theirs, 'field names'):,}",
@@ -228,13 +230,16 @@ def _sources(compared: Sequence[tuple[str, Compared]]) -> str:
             for item in side.differences
             if item.reason == "log source"
         ]
-        items.sort(key=lambda item: (item.logsource, item.detail, -item.count))
-        for (source, detail), group in groupby(items, key=lambda item: (item.logsource, item.detail)):
+        items.sort(key=lambda item: (item.whose, item.logsource, item.detail, -item.count))
+        for (whose, source, detail), group in groupby(
+            items, key=lambda item: (item.whose, item.logsource, item.detail)
+        ):
             rules = list(group)
             count = sum(item.count for item in rules)
-            rows.append((count, [name, f"`{source}`", detail, f"{count:,}", str(len(rules)), rules[0].title]))
-    ordered = [row for _, row in sorted(rows, key=lambda row: (row[1][0], -row[0]))]
-    return table(("lane", "rules for", "the event is not of their", "pairs", "rules", "most often"), ordered)
+            cells = [name, whose, f"`{source}`", detail, f"{count:,}", str(len(rules)), rules[0].title]
+            rows.append((name, -count, cells))
+    ordered = [cells for _, _, cells in sorted(rows, key=lambda row: row[:2])]
+    return table(("lane", "only", "rules for", "not the event's", "pairs", "rules", "most often"), ordered)
 
 
 def _rules(compared: Sequence[tuple[str, Compared]]) -> Iterator[list[str]]:
