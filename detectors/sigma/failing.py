@@ -12,6 +12,9 @@ Node = Mapping[str, Any]
 FEW = 4
 """Values of one condition that are listed."""
 
+MOST_LINES = 60
+"""Lines of one tree."""
+
 _COMPARED = 200
 """Characters that two values are compared by for being alike."""
 
@@ -21,8 +24,12 @@ def lines(explanation: Mapping[str, Any], wanted: bool, indent: str = "    ") ->
     root = explanation["root"]
     nearest = list(_nearest(root, wanted))
     yield f"{indent}condition: {explanation['condition']}"
-    yield from _tree(root, wanted, nearest, indent)
-    yield f"{indent}{'nearest miss' if wanted else 'enough to stop it'}: {_and(map(_needed, nearest))}"
+    tree = list(_tree(root, wanted, nearest, indent))
+    yield from tree[:MOST_LINES]
+    if len(tree) > MOST_LINES:
+        yield f"{indent}… and {len(tree) - MOST_LINES} more lines"
+    if nearest:
+        yield f"{indent}{'nearest miss' if wanted else 'enough to stop it'}: {_and(map(_needed, nearest))}"
 
 
 def _nearest(node: Node, wanted: bool) -> Iterator[Node]:
@@ -40,7 +47,7 @@ def _nearest(node: Node, wanted: bool) -> Iterator[Node]:
         for way in ways:
             yield from way
     else:
-        yield from min(ways, key=lambda way: (len(way), -sum(map(_likeness, way))))
+        yield from min(ways, key=lambda way: (len(way), -sum(map(_likeness, way))), default=[])
 
 
 def _tree(node: Node, wanted: bool, nearest: list[Node], indent: str) -> Iterator[str]:
@@ -56,12 +63,16 @@ def _tree(node: Node, wanted: bool, nearest: list[Node], indent: str) -> Iterato
         yield f"{indent}{mark} {name}{node['kind']}"
         for child in node["children"]:
             yield from _tree(child, wanted is not (node["kind"] == "not"), nearest, indent + "  ")
+        if left_out := node.get("left_out"):
+            yield f"{indent}  … and {left_out} more"
 
 
 def _asked(node: Node) -> str:
     expected = _ordered(node)
-    more = f" or {len(expected) - FEW} more" if len(expected) > FEW else ""
-    return f"{node.get('field', 'any value')} {node['op']} {' or '.join(map(repr, expected[:FEW]))}{more}"
+    every = str(node["op"]).endswith("|all")
+    hidden = max(len(expected) - FEW, 0) + node.get("more", 0)
+    shown = [*map(repr, expected[:FEW]), *([f"{hidden} more"] if hidden else [])]
+    return f"{node.get('field', 'any value')} {node['op']} {(' and ' if every else ' or ').join(shown)}"
 
 
 def _seen(node: Node) -> str:
