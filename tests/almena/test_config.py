@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from almena.clock import SECOND, Span
-from almena.config import Components, Config, load
+from almena.config import Components, Config, DetectSettings, load
 from almena.errors import ConfigError
 
 
@@ -131,3 +131,32 @@ def test_a_language_is_es_or_en_and_the_variable_that_says_otherwise_is_named(tm
         read(tmp_path, "", ALMENA_LANGUAGE="fr")
     with pytest.raises(ConfigError, match=r"^ALMENA_LANGUAGE: language: 7 is not known"):
         load(None, KINDS, {"ALMENA_LANGUAGE": "7"})
+
+
+def test_what_a_rule_may_cost_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "almena.toml"
+    path.write_text('[detect]\nshadow = ["a", "b"]\nbudget_time = "50us"\nbudget_share = 0.5\nbudget_window = "10s"\n')
+    found = load(path, KINDS, {}).detect
+    assert found == DetectSettings(
+        shadow=["a", "b"], budget_time=Span(50), budget_share=0.5, budget_window=Span(10 * SECOND)
+    )
+    assert load(None, KINDS, {}).detect == DetectSettings()
+    assert load(None, KINDS, {"ALMENA_DETECT__BUDGET_TIME": "0s"}).detect.budget_time == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("budget_share = 1.5", "budget_share: 1.5 is not between 0 and 1"),
+        ("budget_share = nan", "budget_share: nan is not between 0 and 1"),
+        ('budget_window = "999ms"', "budget_window: 999ms is shorter than 1s"),
+        ("shadow = 'a'", "shadow: expected `array`"),
+        ("shadows = []", "no option 'shadows'; did you mean 'shadow'?"),
+    ],
+)
+def test_a_budget_that_cannot_work_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "almena.toml"
+    path.write_text(f"[detect]\n{text}\n")
+    with pytest.raises(ConfigError, match=r"almena\.toml: detect") as raised:
+        load(path, KINDS, {})
+    assert message in str(raised.value)
