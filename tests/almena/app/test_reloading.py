@@ -452,6 +452,7 @@ def test_every_event_is_judged_once_while_rules_change_break_and_are_mended(
                 rng.choice(members).start()
     place.single("boom", "Last")
     place.many(2)
+    (place.rules / "other.yml").unlink(missing_ok=True)
     for member in members:
         for _ in range(3):
             member.look()
@@ -465,4 +466,8 @@ def test_every_event_is_judged_once_while_rules_change_break_and_are_mended(
             member.step()
     assert singles(place.bus) == {f"s:l{number % 3}:{number}": 1 for number in range(sent)}
     assert [entry for entry in read(place.bus, LEDGER) if entry["kind"] == "drop"] == []
+    assert not any(len(work._waiting) for work in members[1].stage.works), "what waited found its operator"
+    for work in members[1].stage.works:
+        assert isinstance(work, Correlate)
+        assert not len(work._waiting), "what waited found its operator"
     place.bus.close()
