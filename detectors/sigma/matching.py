@@ -53,7 +53,7 @@ def test_of_any(predicates: Sequence[Predicate]) -> Test:
         return _networks(field, values)
     if op == "exists":
         wanted = frozenset(values)
-        return lambda view: present(view.value(field)) in wanted
+        return lambda view: view.has(field) in wanted
     if op == "null":
         return lambda view: not present(view.value(field))
     raise AssertionError(op)

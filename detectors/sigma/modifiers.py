@@ -106,8 +106,8 @@ def plain(definition: Any, where: str) -> Any:
             if not isinstance(key, str):
                 raise RuleError(f"{where}: the field name {key!r} is no text")
             name = ordered(key)
-            if name in changed:
-                raise RuleError(f"{where}: {key} is written twice")
+            while name in changed:  # two orders of the same modifiers: the last one, said again, changes nothing
+                name += "|" + name.rpartition("|")[2]
             changed[name] = _values(name, value, where)
         return changed
     if isinstance(definition, list):

@@ -27,7 +27,7 @@ from almena.errors import RuleError
 from detectors.sigma.expression import Expression, Predicate, any_of
 from detectors.sigma.modifiers import CASED
 from detectors.sigma.regex import compile_pattern, escape
-from detectors.sigma.values import scalar
+from detectors.sigma.values import fold, scalar
 
 _COMPARE = {
     CompareOperators.LT: "lt",
@@ -133,7 +133,7 @@ def _of_text(field: str, value: SigmaString, *, keyword: bool = False) -> Predic
         op = {(False, False): "equals", (True, False): "startswith", (False, True): "endswith"}.get(
             (starts, ends), "contains"
         )
-        return Predicate(field, op, text if cased else text.lower(), cased=cased, shown=shown)
+        return Predicate(field, op, text if cased else fold(text), cased=cased, shown=shown)
     pattern = "".join(
         (".*" if part == many else ".") if isinstance(part, SpecialChars) else escape(_case(str(part), cased))
         for part in parts
@@ -143,4 +143,4 @@ def _of_text(field: str, value: SigmaString, *, keyword: bool = False) -> Predic
 
 
 def _case(text: str, cased: bool) -> str:
-    return text if cased else text.lower()
+    return text if cased else fold(text)

@@ -57,6 +57,14 @@ def scalar(value: object) -> str | None:
     return None
 
 
+def fold(text: str) -> str:
+    """`text` in lower case, character by character: neither its length nor a neighbour changes a character's.
+
+    Python's own makes two characters of `İ` and another sigma at a word's end.
+    """
+    return text.lower() if text.isascii() else text.replace("İ", "i").lower().replace("ς", "σ")
+
+
 def texts(value: object) -> tuple[str, ...]:
     """A field's value as texts: none, one, or those of a list."""
     if type(value) is str:
@@ -167,6 +175,10 @@ class View:
         value = self.event.get(field)
         return self._misfit.get(field) if value is None and self._misfit else value
 
+    def has(self, field: str) -> bool:
+        """True when the event has the field, whatever its value, be it nothing."""
+        return field in self.event or field in self._misfit
+
     def texts(self, field: str) -> tuple[str, ...]:
         """The field's values as text."""
         found = self._texts.get(field)
@@ -178,7 +190,7 @@ class View:
         """The field's values as text in lower case."""
         found = self._lowered.get(field)
         if found is None:
-            found = self._lowered[field] = tuple([text.lower() for text in self.texts(field)])
+            found = self._lowered[field] = tuple([fold(text) for text in self.texts(field)])
         return found
 
     def encoded(self, field: str) -> tuple[bytes, ...]:
@@ -204,7 +216,7 @@ class View:
     def all_lowered(self) -> tuple[str, ...]:
         """Every value of the event as text in lower case."""
         if "lowered" not in self._everything:
-            self._everything["lowered"] = tuple([text.lower() for text in self.all_texts()])
+            self._everything["lowered"] = tuple([fold(text) for text in self.all_texts()])
         return self._everything["lowered"]
 
     def all_encoded(self) -> tuple[bytes, ...]:

@@ -49,7 +49,7 @@ class Atoms:
     def __init__(self) -> None:
         """Empty; `condition` fills it."""
         self.predicates: list[Predicate] = []
-        """Predicates by number: `exists` only as true, `null` never; their opposites are `No`."""
+        """Predicates by number: `exists` only as true, `null` as the opposite of `present`."""
         self.rarity: list[float] = []
         """By number, a guess of how often it holds: smaller is rarer."""
         self._numbers: dict[Predicate, int] = {}
@@ -67,9 +67,9 @@ class Atoms:
         """`expression` over numbers."""
         match expression:
             case Predicate(op="null"):
-                return No(self.number(_exists(expression)))
+                return No(self.number(Predicate(expression.field, "present", True)))
             case Predicate(op="exists"):
-                number = self.number(_exists(expression))
+                number = self.number(Predicate(expression.field, "exists", True))
                 return number if expression.value else No(number)
             case Predicate():
                 return self.number(expression)
@@ -103,10 +103,6 @@ class Atoms:
         return sum(map(self.rarity.__getitem__, numbers))
 
 
-def _exists(predicate: Predicate) -> Predicate:
-    return Predicate(predicate.field, "exists", True)
-
-
 def _joined(kind: type[All] | type[Some], children: list[Condition]) -> Condition:
     numbers: set[int] = set()
     others: list[Condition] = []
@@ -123,7 +119,7 @@ def _joined(kind: type[All] | type[Some], children: list[Condition]) -> Conditio
     return kind(frozenset(numbers), tuple(others))
 
 
-_COMMON = {"equals": 1.0, "endswith": 2.0, "startswith": 3.0, "contains": 4.0, "exists": 50.0}
+_COMMON = {"equals": 1.0, "endswith": 2.0, "startswith": 3.0, "contains": 4.0, "exists": 50.0, "present": 50.0}
 
 
 def _rarity(predicate: Predicate) -> float:

@@ -12,7 +12,7 @@ from detectors.sigma.index.atoms import NONE, Held
 from detectors.sigma.index.literals import Literals
 from detectors.sigma.index.patterns import Patterns
 from detectors.sigma.matching import COMPARE
-from detectors.sigma.values import address, number, time_part
+from detectors.sigma.values import address, fold, number, time_part
 
 MOST_SETS = 4_096
 """Distinct answers of which one copy each is kept."""
@@ -29,8 +29,10 @@ class FieldIndex:
 
     def __init__(self, predicates: Iterable[tuple[int, Predicate]]) -> None:
         """`predicates` with their numbers."""
+        self.existence = NONE
+        """The number that holds where the event has the field, be it nothing."""
         self.presence = NONE
-        """The number of the field's own presence, which a value without any text has too."""
+        """What holds for any value but nothing, also for one without any text."""
         self._any: Held = NONE
         self._empty: Held = NONE
         self._numbers: dict[int | float, int] = {}
@@ -65,9 +67,11 @@ class FieldIndex:
 
     def _other(self, place: int, predicate: Predicate) -> None:
         op, value = predicate.op, predicate.value
-        if op == "exists":
-            self.presence = frozenset((place,))
-            self._any |= self.presence
+        if op in ("exists", "present"):
+            self.presence |= {place}
+            self._any |= {place}
+            if op == "exists":
+                self.existence = frozenset((place,))
         elif predicate.part:
             self._single.append((place, _part(predicate)))
         elif op == "cidr":
@@ -87,7 +91,7 @@ class FieldIndex:
             literals.search(texts, found)
         for patterns, lower in self.patterns:
             for place, text in enumerate(texts):
-                if numbers := patterns.search((text.lower() if lower else text).encode("utf-8", "replace")):
+                if numbers := patterns.search((fold(text) if lower else text).encode("utf-8", "replace")):
                     found[place].update(numbers)
         if self._numbers or self._compared:
             for place, text in enumerate(texts):
@@ -95,8 +99,8 @@ class FieldIndex:
                     found[place] |= held
         if self._networks:
             for place, text in enumerate(texts):
-                if held := self._ask_networks(text):
-                    found[place] |= held
+                if networks := self._ask_networks(text):
+                    found[place] |= networks
         for number_, test in self._single:
             for place, text in enumerate(texts):
                 if test(text):
@@ -108,7 +112,7 @@ class FieldIndex:
         if self._literals or self._numbers or self._compared or self._networks or self._single or self._any:
             return True
         return any(
-            patterns.possible((joined.lower() if lower else joined).encode("utf-8", "replace"))
+            patterns.possible((fold(joined) if lower else joined).encode("utf-8", "replace"))
             for patterns, lower in self.patterns
         )
 

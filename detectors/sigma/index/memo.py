@@ -130,7 +130,7 @@ class ValueMemo:
             if int in kinds:
                 return self._of_numbers(values)  # type: ignore[arg-type]
             if type(None) in kinds:
-                return ()
+                return [self.index.existence] * len(values) if self.index.existence else ()
         return self._of_mixed(values)
 
     def _of_texts(self, values: Sequence[str]) -> Sequence[Held]:
@@ -204,7 +204,7 @@ class ValueMemo:
                 for place, held in zip(places, answers, strict=False):
                     found[place] = held
         for place, value in enumerate(values):
-            if value is not None and type(value) is not str and type(value) is not int:
+            if type(value) is not str and type(value) is not int:
                 found[place] = self._of_other(value)
         return found if any(found) else ()
 
@@ -227,7 +227,7 @@ class ValueMemo:
 
     def _ask(self, value: object) -> Held:
         if not present(value):
-            return NONE
+            return self.index.existence
         said = texts(value)
         held = self.index.of_numbers(numbers(value))
         return self.index.presence.union(held, *self.index.answers(said)) if said else self.index.presence | held

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from corpora import corpus
+from sigma_engines import ENGINES
+from sigma_naive import NaiveEngine
 
-from detectors.sigma.evaluator import compile_test
 from detectors.sigma.loader import load_rules, load_texts
 from detectors.sigma.rules import Rule, RuleSet
-from detectors.sigma.values import View
 
 IDENTITY = "11111111-1111-4111-8111-111111111111"
 
@@ -27,7 +27,7 @@ def one_rule() -> Callable[..., Rule]:
 
     def load(
         detection: str,
-        logsource: str = "{product: windows, category: process_creation}",
+        logsource: str = "{product: windows}",
         *,
         extra: str = "",
         mode: Any = "native",
@@ -41,14 +41,16 @@ def one_rule() -> Callable[..., Rule]:
     return load
 
 
-@pytest.fixture(scope="session")
-def match(one_rule: Callable[..., Rule]) -> Callable[..., bool]:
-    """Whether a detection (its condition is `s` unless it says one) matches an event."""
+@pytest.fixture(scope="session", params=[*ENGINES, NaiveEngine], ids=lambda engine: engine.__name__)
+def match(request: pytest.FixtureRequest, one_rule: Callable[..., Rule]) -> Callable[..., bool]:
+    """Whether a detection (its condition is `s` unless it says one) matches an event, by each engine in turn."""
 
-    def ask(detection: str, event: dict[str, Any], **options: Any) -> bool:
+    def ask(detection: str, event: dict[str, Any], *, zone: str = "America/Mexico_City") -> bool:
         if "condition:" not in detection:
             detection = f"s: {detection}\ncondition: s"
-        return compile_test(one_rule(detection, **options).expression)(View(event))
+        rule = one_rule(detection, zone=zone)
+        naive = {"zone": zone} if request.param is NaiveEngine else {}
+        return bool(request.param([rule], **naive).match({"event.dataset": "windows.test"} | event))
 
     return ask
 

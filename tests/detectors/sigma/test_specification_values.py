@@ -265,6 +265,7 @@ def test_keywords_search_the_whole_event(match: Match, detection: str, expected:
         "list": ["x", {"y": ["deep"]}],
         "ip": "192.0.2.7",
         **dict.fromkeys(ENVELOPE, "secret-dataset"),
+        "event.dataset": "windows.secret-dataset",
     }
     assert match(detection, event) is expected
 
