@@ -150,6 +150,7 @@ class Correlate:
         damaged = sum(not self._take(record) for record in records)
         lost = self._pending.evicted
         outputs = {ALERTS: [alert_record(alert) for alert in self.release(self.watermark)], LEDGER: []}
+        metrics.HITS_UNCLAIMED.inc(self._waiting.evicted)
         unclaimed = self._waiting.evicted + self._expire()
         if damaged:
             outputs[LEDGER].append(drop_record("bus.hits", "", "damaged", damaged))
@@ -158,7 +159,6 @@ class Correlate:
             outputs[LEDGER].append(drop_record("bus.hits", "", "too many hits wait for the watermark", lost))
         if unclaimed:
             self._waiting.evicted = 0
-            metrics.HITS_UNCLAIMED.inc(unclaimed)
             outputs[LEDGER].append(drop_record("bus.hits", "", "made for a correlation that is not here", unclaimed))
         self._measure()
         return {topic: output for topic, output in outputs.items() if output}
@@ -233,18 +233,24 @@ class Correlate:
         self._since = left
 
     def _expire(self) -> int:
-        """Drop what has waited for too long; returns how many hits."""
+        """Drop what has waited for too long; returns how many hits had no operator of that name at all.
+
+        Where one runs in another version, what waited was made for a version that was passed over; it is counted, and
+        no loss.
+        """
         limit = time.monotonic() - PATIENCE
         late = {name for name, since in self._since.items() if since < limit}
-        dropped = 0
+        lost = 0
         for key in self._waiting if late else ():
-            if _made_for(msgspec.convert(self._waiting.get(key), Hit)) in late:
+            hit = msgspec.convert(self._waiting.get(key), Hit)
+            if _made_for(hit) in late:
                 self._waiting.delete(key)
-                dropped += 1
+                metrics.HITS_UNCLAIMED.inc()
+                lost += hit.detector not in self._operators
         for name in late:
-            log.warning("hits for %s are dropped: its rule was not loaded here for %.0f s", name, PATIENCE)
+            log.warning("hits for %s are left out: its rule was not loaded here for %.0f s", name, PATIENCE)
             del self._since[name]
-        return dropped
+        return lost
 
     def _measure(self) -> None:
         metrics.STATE_ENTRIES.set(sum(state.entries() for state in self.state.states()))

@@ -165,6 +165,22 @@ def test_what_has_waited_too_long_is_dropped_and_counted(monkeypatch: pytest.Mon
     assert world.step() == ["two 1 1 e3"]
 
 
+def test_what_was_made_for_a_version_that_was_passed_over_is_counted_and_no_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr("almena.correlate.time.monotonic", lambda: clock[0])
+    world = World(a="1")
+    world.step(world.hit("a", "2"))
+    world.replace(a="3")
+    clock[0] += correlate.PATIENCE + 1
+    before = unclaimed()
+    world.step()
+    assert world.ledger == []
+    assert unclaimed() == before + 1
+    assert not any("waiting" in key for key in world.saved)
+
+
 def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlate, "WAITING", 3)
     world = World(same="1")

@@ -28,6 +28,7 @@ from almena.correlate import Correlate
 from almena.detect import MARKER, Detect
 from almena.errors import BusError
 from almena.event import encode
+from almena.hit import Hit
 from almena.stage import Stage
 from almena.state import Partition
 from detectors.sigma.detector import SigmaDetector
@@ -469,5 +470,7 @@ def test_every_event_is_judged_once_while_rules_change_break_and_are_mended(
     assert not any(len(work._waiting) for work in members[1].stage.works), "what waited found its operator"
     for work in members[1].stage.works:
         assert isinstance(work, Correlate)
-        assert not len(work._waiting), "what waited found its operator"
+        waiting = [msgspec.convert(work._waiting.get(key), Hit) for key in work._waiting]
+        running = {(operator.name, operator.version) for operator in work._operators.values()}
+        assert not running & {(hit.detector, hit.version) for hit in waiting}, "what waited found its operator"
     place.bus.close()
