@@ -11,7 +11,7 @@ import pytest
 
 from almena.ecs import fields as ecs_fields
 from almena.paths import rules_dir
-from almena.words import KEYS, MISSING, fields_of, words_of
+from almena.words import CONDITIONS, KEYS, MISSING, condition_faults, fields_of, words_of
 from almena.yamlfile import load_all
 from detectors.sigma.check import check
 from detectors.sigma.loader import load_rules
@@ -86,8 +86,9 @@ def test_a_rule_says_everything_a_person_needs(file: str, document: dict[str, An
         assert document.get(key), key
     assert document["author"] == "Almena"
     for language, keys in KEYS.items():
-        assert list(document[language]) == list(keys), language
-        assert all(isinstance(text, str) and text.strip() == text for text in document[language].values())
+        texts = {key: text for key, text in document[language].items() if key != CONDITIONS[language]}
+        assert list(texts) == list(keys), language
+        assert all(isinstance(text, str) and text.strip() == text for text in texts.values())
     for kind in ("alerts", "silent"):
         assert document["tests"][kind], kind
 
@@ -95,8 +96,9 @@ def test_a_rule_says_everything_a_person_needs(file: str, document: dict[str, An
 @pytest.mark.parametrize(("file", "document"), titles())
 def test_words_name_fields_that_exist_and_sound_like_sentences(file: str, document: dict[str, Any]) -> None:
     for language in KEYS:
-        texts = list(document[language].values())
-        named = [name for text in texts for name in fields_of(text)]
+        texts = [document[language][key] for key in KEYS[language]]
+        said = document[language].get(CONDITIONS[language], {})
+        named = [name for text in [*texts, *said.values()] for name in fields_of(text)]
         assert [name for name in named if not _known(name)] == []
         assert not texts[0].endswith("."), "a title is no sentence"
         assert all(text.endswith(".") for text in texts[1:])
@@ -159,3 +161,14 @@ def _detection_fields(detection: Any) -> set[str]:
                 if "fieldref" in modifiers:
                     found.add(value)
     return found
+
+
+@pytest.mark.parametrize(("file", "document"), titles())
+def test_each_of_several_conditions_has_words(file: str, document: dict[str, Any]) -> None:
+    selections = document.get("detection", {}).keys() - {"condition"}
+    assert condition_faults(document, selections) == []
+    if len(selections) > 1:
+        for language, key in CONDITIONS.items():
+            said = document[language].get(key, {})
+            assert said.keys() == selections, f"{file}: {key} under {language}"
+            assert all(text[0].isupper() and not text.endswith(".") and len(text) < 80 for text in said.values())
