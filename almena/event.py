@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -13,6 +14,16 @@ from almena.errors import ParseError
 Event: TypeAlias = dict[str, Any]
 """`event["source.ip"]`: keys are dotted ECS names, values are strings, numbers, booleans, lists of those, or
 (under `almena.misfit` only) whatever a stranger sent. `@timestamp` is RFC 3339 in UTC with six decimals."""
+
+
+class Batch(list[Event]):
+    """Events, and for each the JSON that it was read from; only what intake and detect write about an event may differ."""
+
+    def __init__(self, events: Iterable[Event], lines: Sequence[bytes]) -> None:
+        """As many lines as events."""
+        super().__init__(events)
+        self.lines = lines
+
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(dict[str, Any])

@@ -10,13 +10,13 @@ from operator import or_
 from time import perf_counter_ns
 from typing import TypeAlias
 
-from almena.event import Event
+from almena.event import Batch, Event
 from detectors.sigma.budget import Cost
 from detectors.sigma.expression import Predicate
 from detectors.sigma.index.atoms import NONE, Atoms, Check, Condition, Held, compiled, numbers_of
 from detectors.sigma.index.field import MOST_SETS, FieldIndex
 from detectors.sigma.index.keywords import Keywords
-from detectors.sigma.index.lanes import NOWHERE, Column, Lane, Lanes, Reach
+from detectors.sigma.index.lanes import NOWHERE, Column, Lane, Lanes, Reach, Row
 from detectors.sigma.index.memo import BUDGET, Budget, Memory, ValueMemo
 from detectors.sigma.matching import test_of
 from detectors.sigma.rules import LogSource, Rule
@@ -66,10 +66,14 @@ class IndexEngine:
         return self.match_all((event,))[0]
 
     def match_all(self, events: Sequence[Event]) -> list[Verdict]:
-        """For each event the rules that it matches; never raises for what an event contains."""
+        """For each event the rules that it matches; never raises for what an event contains.
+
+        A `Batch` also has the bytes that its events were read from, which are searched faster.
+        """
         results: list[Verdict] = [()] * len(events)
+        lines = events.lines if isinstance(events, Batch) else None
         for lane, (places, group) in self._lanes.sort(events).items():
-            verdicts = self._judged(lane, group)
+            verdicts = self._judged(lane, group, lines and [lines[place] for place in places])
             self._costs.count(verdicts)
             for place, verdict in zip(places, verdicts, strict=True):
                 if verdict:
@@ -80,12 +84,12 @@ class IndexEngine:
         """What each rule has cost so far, by id."""
         return self._costs.total()
 
-    def _judged(self, lane: Lane, group: Sequence[Event]) -> list[Verdict]:
+    def _judged(self, lane: Lane, group: Sequence[Event], lines: Sequence[bytes] | None) -> list[Verdict]:
         answers: list[Sequence[Held]] = []
         if lane.values is not None:
             values = zip(*map(lane.values, group), strict=True)
             answers = [held for column, found in zip(lane.columns, values, strict=True) if (held := column(found))]
-        if lane.texts is not None and (held := self._keywords_of(lane.reach.keywords).of(zip(*map(lane.texts, group), strict=True), len(group))):
+        if lane.texts is not None and (held := self._searched(lane, lane.texts, group, lines)):
             answers.append(held)
         answers += [self._compared(number, group) for number in lane.pairs]
         signatures = list(zip(repeat(lane.reach, len(group)), *answers, strict=True))
@@ -94,6 +98,23 @@ class IndexEngine:
             return list(map(known.__getitem__, signatures))
         except KeyError:
             return [known[found] if found in known else self._judge(found) for found in signatures]
+
+    def _searched(
+        self, lane: Lane, texts: Row, group: Sequence[Event], lines: Sequence[bytes] | None
+    ) -> Sequence[Held]:
+        """What keywords find; where the bytes are known only events that may hold one are looked into."""
+        keywords = self._keywords_of(lane.reach.keywords)
+        places = range(len(group)) if lines is None else keywords.suspects(lines)
+        if not places:
+            return ()
+        rows = map(texts, group if len(places) == len(group) else [group[place] for place in places])
+        held = keywords.of(zip(*rows, strict=True), len(places))
+        if not held or len(places) == len(group):
+            return held
+        found = [NONE] * len(group)
+        for place, numbers in zip(places, held, strict=True):
+            found[place] = numbers
+        return found
 
     def _judge(self, signature: tuple[object, ...]) -> Verdict:
         size = ENTRY + COLUMN * len(signature)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import accumulate, chain
 from typing import Any
 
 import hyperscan
+import msgspec
 
 from detectors.sigma.expression import Predicate
 from detectors.sigma.index.atoms import NONE, Held
 from detectors.sigma.index.field import FieldIndex
-from detectors.sigma.values import texts
+from detectors.sigma.values import fold, texts
 
 LONGEST = 2_000
 """Bytes of a keyword that the automaton takes; longer ones are looked for one by one."""
@@ -21,8 +23,14 @@ LONGEST = 2_000
 MOST_MATCHES = 32
 """Occurrences per event of a batch; beyond it the events are searched one by one, each keyword once."""
 
+TRIAL = 2_048
+"""Events after which it is known whether most of them hold keywords; if so, suspecting them first is in vain."""
+
 _BETWEEN = "\0"
 """Stands between values; a keyword that holds it is looked for one by one."""
+
+_ESCAPE = rb"(?:^|[^\\])(?:\\\\)*\\[u/]"
+"""In JSON, a character that need not have been written so."""
 
 _SCALARS = ("true", "false")
 
@@ -42,6 +50,37 @@ class Keywords:
         self._cased = [predicate.cased for _, predicate in literals]
         self._numbers = [number for number, _ in literals]
         self._database = _database(literals) if literals else None
+        self._raw = _raw_database(literals) if literals and not others and not self._scalars else None
+        self._looked = self._held = 0
+        self._usual = False
+        """True when most events hold keywords."""
+
+    def suspects(self, lines: Sequence[bytes]) -> list[int]:
+        """The places of the events that may hold a keyword, by the JSON they were read from; often very few."""
+        if self._raw is None or self._usual:
+            return list(range(len(lines)))
+        joined = b"\n".join(lines)
+        odd: set[int] = set()
+        if not joined.isascii():
+            odd = {place for place, line in enumerate(lines) if not line.isascii()}
+            lines = [b"" if place in odd else line for place, line in enumerate(lines)]
+            joined = b"\n".join(lines)
+        try:
+            stops = _hits(self._raw, joined, MOST_MATCHES * (len(lines) + 32))
+        except hyperscan.ScanTerminated:
+            return list(range(len(lines)))
+        if stops:
+            ends = list(accumulate(len(line) + 1 for line in lines))
+            odd.update(bisect_right(ends, stop - 1) for stop, _ in stops)
+        self._tally(len(lines) - len(odd), 0)
+        return sorted(odd)
+
+    def _tally(self, looked: int, held: int) -> None:
+        self._looked += looked
+        self._held += held
+        if self._looked >= TRIAL:
+            self._usual = self._held * 2 > self._looked
+            self._looked = self._held = 0
 
     def of(self, columns: Iterable[Sequence[object]], count: int) -> Sequence[Held]:
         """The numbers that hold for each of `count` events whose values are `columns`; empty when none holds."""
@@ -60,9 +99,13 @@ class Keywords:
             self._search(events, found)
         if self._others is not None:
             self._ask_others(self._others, plain + rest, events, found)
+        self._tally(count, len(found))
         return [found.get(place, NONE) for place in range(count)] if found else ()
 
     def _search(self, events: Sequence[str], found: dict[int, Held]) -> None:
+        if self._usual:
+            self._each_once(events, found)
+            return
         joined = _BETWEEN.join(events)
         if joined.isascii():
             self._scan(joined.encode(), events, list(map(len, events)), found)
@@ -75,7 +118,7 @@ class Keywords:
         # Beyond ASCII the automaton does not know upper from lower case.
         odd = [place for place, text in enumerate(events) if not text.isascii()]
         for lower in (True, False) if any(self._cased) else (True,):
-            encoded = [(t.lower() if lower else t).encode("utf-8", "surrogatepass") for t in (events[p] for p in odd)]
+            encoded = [(fold(t) if lower else t).encode("utf-8", "surrogatepass") for t in (events[p] for p in odd)]
             inner = {}
             self._scan(
                 b"\0".join(encoded), [events[p] for p in odd], list(map(len, encoded)), inner, cased=not lower
@@ -87,19 +130,10 @@ class Keywords:
         self, data: bytes, events: Sequence[str], sizes: list[int], found: dict[int, Held], *, cased: bool | None = None
     ) -> None:
         """Put what stands in `data`, the events one behind the other, into `found`."""
-        hits: list[tuple[int, int]] = []
-        most = MOST_MATCHES * (len(events) + 32)
-
-        def take(place: int, _start: int, stop: int, _flags: int, _context: object) -> bool:
-            hits.append((stop, place))
-            return len(hits) > most
-
         try:
-            self._database.scan(data, match_event_handler=take)  # type: ignore[union-attr]
+            hits = _hits(self._database, data, MOST_MATCHES * (len(events) + 32))
         except hyperscan.ScanTerminated:
-            for place, text in enumerate(events):
-                if held := NONE.union(*self._each.answers(text.split(_BETWEEN))):
-                    found[place] = held
+            self._each_once(events, found)
             return
         if hits:
             ends = list(accumulate(size + 1 for size in sizes))
@@ -108,6 +142,12 @@ class Keywords:
                 if cased is None or self._cased[place] == cased:
                     held_at[bisect_right(ends, stop - 1)].add(self._numbers[place])
             found.update((place, frozenset(numbers)) for place, numbers in held_at.items())
+
+    def _each_once(self, events: Sequence[str], found: dict[int, Held]) -> None:
+        """Keywords that are there many times cost less when each is told once for an event."""
+        for place, held in enumerate(self._each.answers(events)):
+            if held:
+                found[place] = held
 
     def _ask_others(
         self, index: FieldIndex, columns: Sequence[Sequence[object]], events: Sequence[str], found: dict[int, Held]
@@ -143,12 +183,39 @@ def _may_be_scalar(literal: str) -> bool:
     return not literal.strip("+-.0123456789e") or any(literal in word for word in _SCALARS) or literal in "infnan"
 
 
-def _database(literals: Sequence[tuple[int, Predicate]]) -> Any:
+def _hits(database: Any, data: bytes, most: int) -> list[tuple[int, int]]:
+    """Where each literal ends, and which it is; raises ScanTerminated beyond `most` of them."""
+    hits: list[tuple[int, int]] = []
+
+    def take(place: int, _start: int, stop: int, _flags: int, _context: object) -> bool:
+        hits.append((stop, place))
+        return len(hits) > most
+
+    database.scan(data, match_event_handler=take)
+    return hits
+
+
+def _raw_database(literals: Sequence[tuple[int, Predicate]]) -> Any:
+    """The literals as JSON writes them, and what JSON may write in more than one way.
+
+    A text beyond ASCII may hold a literal in another case, so only ASCII is searched with it, where literals beyond
+    ASCII cannot be.
+    """
+    written = [
+        (number, replace(predicate, value=msgspec.json.encode(predicate.value).decode()[1:-1]))
+        for number, predicate in literals
+        if str(predicate.value).isascii()
+    ]
+    return _database(written, [_ESCAPE]) if written else None
+
+
+def _database(literals: Sequence[tuple[int, Predicate]], others: Sequence[bytes] = ()) -> Any:
     database = hyperscan.Database()
+    flags = [0 if predicate.cased else hyperscan.HS_FLAG_CASELESS for _, predicate in literals]
     database.compile(
-        expressions=[_exactly(str(predicate.value)) for _, predicate in literals],
-        ids=list(range(len(literals))),
-        flags=[0 if predicate.cased else hyperscan.HS_FLAG_CASELESS for _, predicate in literals],
+        expressions=[*(_exactly(str(predicate.value)) for _, predicate in literals), *others],
+        ids=list(range(len(literals) + len(others))),
+        flags=[*flags, *(0 for _ in others)],
     )
     return database
 

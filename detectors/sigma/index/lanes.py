@@ -36,6 +36,10 @@ Column: TypeAlias = Callable[[Sequence[object]], Sequence[Held]]
 """From the values of one field in many events to what holds for each."""
 
 
+Row: TypeAlias = Callable[[Event], tuple[object, ...]]
+"""Some values of an event."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reach:
     """The rules that see events of some log source, and what they read."""
@@ -67,10 +71,10 @@ class Lane:
     """Events of one shape from one log source."""
 
     reach: Reach
-    values: Callable[[Event], tuple[object, ...]] | None
+    values: Row | None
     """The values that rules read; None when there are none."""
     columns: tuple[Column, ...]
-    texts: Callable[[Event], tuple[object, ...]] | None
+    texts: Row | None
     """The values that keywords search; None when no rule has keywords."""
     pairs: Held
     """Those of the reach whose two fields the shape has."""
@@ -132,7 +136,7 @@ class Lanes:
     def _look(self, event: Event) -> tuple[Event, Lane | None]:
         misfit = event.get(MISFIT)
         if isinstance(misfit, dict):
-            event = {**misfit, **{name: value for name, value in event.items() if value is not None}}
+            event = {**event, **misfit, **{name: value for name, value in event.items() if value is not None}}
             return event, self._find(event, self._open_shapes)
         return event, self._find(event, self._open_shapes if MISFIT in event else self._shapes)
 
@@ -196,7 +200,7 @@ def _written(key: Callable[[Event], Any]) -> Callable[[Event], Any]:
     return lambda event: repr(key(event))
 
 
-def _getter(names: tuple[str, ...]) -> Callable[[Event], tuple[object, ...]] | None:
+def _getter(names: tuple[str, ...]) -> Row | None:
     if not names:
         return None
     if len(names) == 1:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
+from detectors.sigma.values import fold
+
 PIECE = 65_536
 """Characters of one pass; what it finds is in memory at once."""
 
@@ -39,45 +41,50 @@ class Literals:
 
     def search(self, texts: Sequence[str], found: Found) -> None:
         """Add to `found`, by the text's place, the numbers of the literals that are there."""
-        first = 0
-        if sum(map(len, texts)) <= PIECE and texts:
-            self._pass(texts, 0, found)
-            first = len(texts)
-        while first < len(texts):
-            size, last = len(texts[first]), first + 1
-            while last < len(texts) and size < PIECE:
-                size += len(texts[last])
-                last += 1
-            if size > 2 * PIECE:
-                last -= 1
-                self._long(texts[last], last, found)
-            self._pass(texts[first:last], first, found)
-            first = last + (size > 2 * PIECE)
+        places: Sequence[int] = range(len(texts))
+        if self._lower and not all(map(str.isascii, texts)):
+            # One text beyond ASCII would make all that are searched with it slow.
+            self._search([place for place in places if not texts[place].isascii()], texts, found)
+            places = [place for place in places if texts[place].isascii()]
+        self._search(places, texts, found)
         for literal, meaning in self._odd.items():
             for place, text in enumerate(texts):
-                self._search_odd(text.lower() if self._lower else text, place, literal, meaning, found)
+                self._search_odd(fold(text) if self._lower else text, place, literal, meaning, found)
 
-    def _pass(self, texts: Sequence[str], first: int, found: Found) -> None:
+    def _search(self, places: Sequence[int], texts: Sequence[str], found: Found) -> None:
+        chosen = texts if len(places) == len(texts) else [texts[place] for place in places]
+        if sum(map(len, chosen)) <= PIECE:
+            self._pass(places, chosen, found)
+            return
+        first = size = 0
+        for last, text in enumerate(chosen):
+            if size + len(text) > PIECE:
+                self._pass(places[first:last], chosen[first:last], found)
+                first, size = last, 0
+            if len(text) > PIECE:
+                self._long(text, places[last], found)
+                first = last + 1
+            else:
+                size += len(text)
+        self._pass(places[first:], chosen[first:], found)
+
+    def _pass(self, places: Sequence[int], texts: Sequence[str], found: Found) -> None:
         joined = self._separator.join(texts)
         if self._lower:
-            if joined.isascii():
-                joined = joined.lower()
-            else:  # lower case may be longer, and depends on what stands beside
-                texts = [text.lower() for text in texts]
-                joined = self._separator.join(texts)
+            joined = fold(joined)
         matches = self._matches(joined)
         if not matches:
             return
-        place, begin, end = first, 0, len(texts[0])
-        numbers = found[place]
+        turn, begin, end = 0, 0, len(texts[0])
+        numbers = found[places[0]]
         meanings = self._meanings
         for pattern, start, stop in matches:
             if stop > end:
                 while stop > end:
-                    place += 1
+                    turn += 1
                     begin = end + 1
-                    end = begin + len(texts[place - first])
-                numbers = found[place]
+                    end = begin + len(texts[turn])
+                numbers = found[places[turn]]
             contains, starts, ends, equals = meanings[pattern]
             if contains >= 0:
                 numbers.add(contains)
@@ -98,7 +105,7 @@ class Literals:
 
     def _long(self, text: str, place: int, found: Found) -> None:
         """One long text window by window, so that what is found stays small."""
-        text = text.lower() if self._lower else text
+        text = fold(text) if self._lower else text
         for base in range(0, len(text), PIECE):
             for pattern, start, stop in self._matches(text[base : base + PIECE + self._longest - 1]):
                 contains, starts, ends, equals = self._meanings[pattern]
