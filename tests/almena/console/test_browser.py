@@ -17,10 +17,14 @@ import pytest
 from console_client import SECRET
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from almena.alert import stamp
 from almena.clock import HOUR, format_time, now
 from almena.console import ConsoleSettings, audit, create_app, ensure_admin
 from almena.console.app import server
+from almena.paths import rules_dir
 from almena.store import ALERTS, ALL, LEDGER, Store, open_store
+from detectors.sigma.detector import SigmaDetector
+from detectors.sigma.loader import load_rules
 
 pytestmark = pytest.mark.browser
 
@@ -153,6 +157,34 @@ def test_a_shift_begins(browser: Browser, site: Site, complaints: list[str]) -> 
     assert found is not None
     assert found.document["almena.alert.assignee"] == "admin"
     assert audit.verify(site.store) == 3
+
+
+def test_an_alert_says_in_the_rules_words_why_it_fired(browser: Browser, site: Site, complaints: list[str]) -> None:
+    event = {
+        "@timestamp": format_time(now()),
+        "event.id": "portal:0:1",
+        "event.dataset": "nginx.access",
+        "organization.id": "finanzas",
+        "http.response.status_code": 200,
+        "url.path": "/uploads/2026/<b>x</b>/c99.php",
+        "source.ip": "203.0.113.9",
+    }
+    (alert,) = (
+        item for item in SigmaDetector(load_rules([rules_dir() / "web"])).select([event]) if isinstance(item, dict)
+    )
+    seed.put(site.store, stamp(alert, now()) | {"almena.alert.status": "open"})
+    page = open_page(browser, complaints)
+    enter(page, site)
+    page.goto(f"{site.url}/alertas/{alert['almena.alert.id']}")
+    tree = page.locator(".tree")
+    expect(tree.locator(".said").first).to_have_text("El servidor respondió:")
+    expect(tree).to_contain_text("Se llama como un programa de intrusos conocido: ruta pedida termina en «/c99.php»")
+    expect(tree).to_contain_text("se vio /uploads/2026/<b>x</b>/c99.php")
+    expect(tree).to_contain_text("u otros 4 valores")
+    page.get_by_role("link", name="English").click()
+    expect(page.locator(".tree")).to_contain_text(
+        "It has the name of a known intruders' program: path asked for ends with"
+    )
 
 
 def test_the_queue_is_alive_and_pauses_while_it_is_read(browser: Browser, site: Site, complaints: list[str]) -> None:
