@@ -27,15 +27,15 @@ def over_budget(item: Stated, over: Over, *, share: float, each: int) -> Alert:
         words=words,
         first={"@timestamp": over.since, "event.id": f"{RULE}/{item.id}"},
         explanation=_explanation(over, share, each),
-        entity=f"rule.name={safe(item.title)}",
+        entity=f"rule.id={safe(item.id)}",
         revision=(moment, 1),
     )
 
 
 def _explanation(over: Over, share: float, each: int) -> dict[str, object]:
     contributions = [
-        {"feature": "time per event", "observed": f"{over.excess.microseconds:,.0f} µs", "expected": f"≤ {Span(each)}"},
-        {"feature": "share of the time", "observed": f"{over.excess.share:.0%}", "expected": f"≤ {share:.0%}"},
+        {"feature": "time_per_event", "observed": f"{over.excess.microseconds:,.0f} µs", "expected": f"≤ {Span(each)}"},
+        {"feature": "share_of_time", "observed": f"{over.excess.share:.0%}", "expected": f"≤ {share:.0%}"},
     ]
     return {"condition": "budget", "root": {"kind": "model", "pass": True, "contributions": contributions}}
 

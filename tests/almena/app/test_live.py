@@ -176,7 +176,7 @@ def test_a_rule_over_budget_moves_to_shadow_and_everybody_hears(room: Room, capl
     assert check(alert) == alert
     assert alert["rule.id"] == "almena.rules.budget"
     assert alert["almena.alert.level"] == "high"
-    assert alert["almena.alert.entity"] == "rule.name=Dear"
+    assert alert["almena.alert.entity"] == f"rule.id={DEAR}"
     assert "«Cara\\u202e»" in alert["almena.alert.words"]["es"]["what_happened"]
     assert f"almena rules shadow --lift {DEAR}" in alert["almena.alert.words"]["en"]["what_to_do"]
     assert sample("rules_shadow", why="budget") == 1

@@ -33,8 +33,8 @@ def test_it_says_what_happened_in_both_languages() -> None:
     assert "“Dear” took 50 µs per event on average, 50% of the time" in english["what_happened"]
     assert "`almena rules shadow --lift r-1`" in spanish["what_to_do"]
     assert alert["almena.alert.explanation"]["root"]["contributions"] == [
-        {"feature": "time per event", "observed": "50 µs", "expected": "≤ 20us"},
-        {"feature": "share of the time", "observed": "50%", "expected": "≤ 25%"},
+        {"feature": "time_per_event", "observed": "50 µs", "expected": "≤ 20us"},
+        {"feature": "share_of_time", "observed": "50%", "expected": "≤ 25%"},
     ]
 
 
