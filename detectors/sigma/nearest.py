@@ -188,6 +188,8 @@ class _Search:
             key=lambda item: (item[0].distance, item[1]),
         )
         ordered = [wrong[at] for _, at in found] + wrong[MOST_COMPARED:]
+        if not every and not wanted:
+            ordered = ordered[:1]  # one that stops holding suffices
         every = every and wanted
         change = _Change(tuple(ordered), selection, wanted, every, found[0][0])
         count = len(wrong) if every else 1

@@ -50,6 +50,12 @@ def test_an_exception_that_applies_must_not(one_rule: Callable[..., Rule]) -> No
     assert only["expected"] == ["z"], "only what holds is in the way"
 
 
+def test_of_all_that_hold_one_less_suffices(one_rule: Callable[..., Rule]) -> None:
+    rule = one_rule("s: {a: x}\nf: {b|contains|all: [y, z]}\ncondition: s and not f")
+    (only,) = changes(rule, {"a": "x", "b": "yz"})
+    assert (only["wanted"], only["expected"]) == (False, ["*y*"])
+
+
 def test_all_of_several_names_what_is_missing(one_rule: Callable[..., Rule]) -> None:
     rule = one_rule("s: {a|contains|all: [one, two, three]}\nt: {b: x}\ncondition: s or t")
     (only,) = changes(rule, {"a": "xx two xx", "b": "y"})
