@@ -138,6 +138,8 @@ def _rules_of(correlation: Any) -> Iterator[Any]:
 
 def _refused(candidates: Sequence[Candidate]) -> dict[str, str]:
     """The files of which nothing loads, each with the reason."""
+    if not candidates:
+        return {}
     texts = [(candidate.name, candidate.data.decode("utf-8-sig", "replace")) for candidate in candidates]
     ruleset = load_texts(texts, "ecs")
     loaded = {item.file for item in ruleset.everything}
