@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from corpora import corpus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.sigma.evaluator import compile_test
+from detectors.sigma.evaluator import PlainEngine, compile_test
 from detectors.sigma.expression import And, Expression, Named, Not, Or, Predicate
 from detectors.sigma.loader import load_texts
 from detectors.sigma.nearest import MOST_CHANGES, other_names, source_gap, verdict
-from detectors.sigma.rules import LogSource, Rule
+from detectors.sigma.rules import LogSource, Rule, RuleSet
 from detectors.sigma.values import View
 
 CREATION = {"product": "windows", "category": "process_creation"}
@@ -173,3 +175,15 @@ def test_the_changes_suffice_and_no_fewer_do(expression: Expression, event: dict
             for values in range(1 << len(fields)):
                 other = {name: "x" if values >> at & 1 else "y" for at, name in enumerate(fields)}
                 assert not test(View(event | other)), "fewer changes would have done"
+
+
+def test_a_verdict_agrees_with_the_engine_on_every_rule_of_others(sigmahq: RuleSet) -> None:
+    with lzma.open(corpus("otrf/events.ndjson.xz"), "rb") as file:
+        events = [msgspec.json.decode(line) for at, line in enumerate(file) if at in (6, 24_000)]
+    engine = PlainEngine(sigmahq.rules)
+    for event in events:
+        wanted = {rule.id for rule in engine.match(event)}
+        for rule in sigmahq.rules[::3]:
+            found = verdict(rule, event, sigmahq)
+            assert found["matches"] is (rule.id in wanted)
+            assert found["matches"] or found["logsource"] or found["nearest"]["changes"]
