@@ -171,15 +171,14 @@ def _stated(source: LogSource) -> dict[str, str]:
 
 def compare(rules: Path, mode: Mode, events: Path, half: int, peer: Peer) -> Compared:
     """Run both sides over `events` and say where they differ."""
-    match, _ = matcher(rules, mode)
-    ours = set(verdicts(match, events)[1])
-    native = load_rules([rules], mode="native")
-    judge = Judge(native.by_id, events)
+    ruleset = load_rules([rules], mode=mode)
+    ours = set(verdicts(matcher(ruleset), events)[1])
+    judge = Judge(ruleset.by_id, events)
     mapping: Sequence[str] = ()
     runs: dict[str, set[Pair]] = {}
     if mode == "ecs":
         pipeline = events.with_name(SAME_NAMES)
-        pipeline.write_bytes(same_names(native, load_rules([rules], mode="ecs")))
+        pipeline.write_bytes(same_names(load_rules([rules], mode="native"), ruleset))
         mapping = ECS
         runs[OUR_NAMES] = set(peer.pairs(rules, events, (*ROUTED, "--pipeline", str(pipeline))))
     runs["routed"] = set(peer.pairs(rules, events, (*ROUTED, *mapping)))

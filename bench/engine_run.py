@@ -10,18 +10,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 import msgspec
 
-from almena.event import Event, decode
+from almena.event import Batch, decode
+from almena.stage import LARGEST_STEP
 from bench.engine_core import peak, pin
-from detectors.sigma.detector import SigmaDetector
+from detectors.sigma.detector import Batched, SigmaDetector
 from detectors.sigma.loader import load_rules
+from detectors.sigma.rules import RuleSet
 
 Mode: TypeAlias = Literal["ecs", "native"]
-Match: TypeAlias = Callable[[Event], Sequence[str]]
+Match: TypeAlias = Callable[[Batch], Sequence[Sequence[str]]]
+"""From events to the ids of the rules that each matches."""
 Pair: TypeAlias = tuple[int, str]
 """(number of the event in its file, id of a rule it matches)."""
 
@@ -44,22 +48,27 @@ class Run(msgspec.Struct):
     """Peak memory in MiB of the whole process so far."""
 
 
-def matcher(rules: Path, mode: Mode) -> tuple[Match, int]:
-    """The product's own way from an event to the ids of its rules, and how many rules it has."""
-    ruleset = load_rules([rules], mode=mode)
-    return SigmaDetector(ruleset).match_ids, len(ruleset.rules)
+def matcher(ruleset: RuleSet) -> Match:
+    """The product's own way from events to the ids of their rules: the engine of the Sigma detector, fed in batches."""
+    engine = SigmaDetector(ruleset).engine
+    many = engine.match_all if isinstance(engine, Batched) else lambda events: list(map(engine.match, events))
+    return lambda events: [[rule.id for rule in matched] if matched else () for matched in many(events)]
 
 
 def verdicts(match: Match, path: Path) -> tuple[int, list[Pair]]:
-    """From the bytes of a file to its verdicts: how many events it has, and its pairs."""
+    """From the bytes of a file to its verdicts: how many events it has, and its pairs.
+
+    Events are taken in steps as large as those of the product's detect stage.
+    """
     found: list[Pair] = []
-    number = -1
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines):
-            matched = match(decode(line))
-            if matched:
-                found += [(number, rule) for rule in matched]
-    return number + 1, found
+    count = 0
+    with path.open("rb") as file:
+        while lines := list(islice(file, LARGEST_STEP)):
+            for number, rules in enumerate(match(Batch(map(decode, lines), lines)), count):
+                if rules:
+                    found += [(number, rule) for rule in rules]
+            count += len(lines)
+    return count, found
 
 
 def start(rules: Path, mode: Mode, warm: Path, *timed: Path) -> Run:
@@ -74,8 +83,9 @@ def main() -> None:
     pin()
     rules, mode, warm, *timed = sys.argv[1:]
     began = time.perf_counter()
-    match, count = matcher(Path(rules), cast("Mode", mode))
-    run = Run(count, time.perf_counter() - began, peak(), [], [], [], [], [])
+    ruleset = load_rules([Path(rules)], mode=cast("Mode", mode))
+    match = matcher(ruleset)
+    run = Run(len(ruleset.rules), time.perf_counter() - began, peak(), [], [], [], [], [])
     verdicts(match, Path(warm))
     for name in timed:
         wall, cpu = time.perf_counter(), time.process_time()

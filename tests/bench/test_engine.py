@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from almena.event import decode, encode  # noqa: E402
 from bench import engine_lanes, engine_report, peer  # noqa: E402
 from bench.engine_pairs import OUR_NAMES, Judge, denied, same_names, unreached  # noqa: E402
-from bench.engine_run import verdicts  # noqa: E402
+from bench.engine_run import matcher, verdicts  # noqa: E402
 from detectors.sigma.detector import SigmaDetector  # noqa: E402
 from detectors.sigma.loader import load_texts  # noqa: E402
 from detectors.sigma.logsource import Route  # noqa: E402
@@ -139,10 +139,14 @@ def test_labels_say_the_log_source_in_sigmas_words() -> None:
 def test_verdicts_number_events_from_nothing(tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     events = [SYSMON | {"EventID": 1, "Image": name} for name in ("a", "SH.EXE", "sh.exe")]
-    path.write_bytes(b"".join(encode(event) + b"\n" for event in events))
-    assert verdicts(SigmaDetector(load_texts(RULES)).match_ids, path) == (3, [(1, SHELL), (2, SHELL)])
+    path.write_bytes(b"".join(encode(event) + b"\n" for event in events * 700))
+    match = matcher(load_texts(RULES))
+    count, found = verdicts(match, path)
+    assert (count, len(found)) == (2_100, 1_400)
+    assert found[:3] == [(1, SHELL), (2, SHELL), (4, SHELL)]
+    assert found[-1] == (2_099, SHELL)
     path.write_bytes(b"")
-    assert verdicts(SigmaDetector(load_texts(RULES)).match_ids, path) == (0, [])
+    assert verdicts(match, path) == (0, [])
 
 
 def test_the_peers_output_becomes_pairs() -> None:
