@@ -17,7 +17,7 @@ Event: TypeAlias = dict[str, Any]
 
 
 class Batch(list[Event]):
-    """Events, and for each the JSON that it was read from; only what intake and detect write about an event may differ."""
+    """Events, and for each the JSON it was read from; only what intake and detect write about an event may differ."""
 
     def __init__(self, events: Iterable[Event], lines: Sequence[bytes]) -> None:
         """As many lines as events."""

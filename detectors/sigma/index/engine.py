@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import repeat
 from operator import or_
 from time import perf_counter_ns
-from typing import TypeAlias
 
 from almena.event import Batch, Event
 from detectors.sigma.budget import Cost
 from detectors.sigma.expression import Predicate
-from detectors.sigma.index.atoms import NONE, Atoms, Check, Condition, Held, compiled, numbers_of
-from detectors.sigma.index.field import MOST_SETS, FieldIndex
+from detectors.sigma.index.atoms import NONE, Atoms, Condition, Held, numbers_of
+from detectors.sigma.index.field import FieldIndex
+from detectors.sigma.index.judge import Judge, Verdict
 from detectors.sigma.index.keywords import Keywords
 from detectors.sigma.index.lanes import NOWHERE, Column, Lane, Lanes, Reach, Row
 from detectors.sigma.index.memo import BUDGET, Budget, Memory, ValueMemo
 from detectors.sigma.matching import test_of
 from detectors.sigma.rules import LogSource, Rule
 from detectors.sigma.values import View
-
-SAMPLE = 8
-"""One judgement in so many is timed, rule by rule."""
 
 MOST_KEYWORD_SETS = 64
 """Log sources whose keywords have an index of their own; the others share one of all keywords."""
@@ -33,8 +30,6 @@ ENTRY = 400
 
 COLUMN = 24
 
-Verdict: TypeAlias = tuple[Rule, ...]
-
 
 class IndexEngine:
     """Answers batches of events, as asking each rule in turn would."""
@@ -43,14 +38,9 @@ class IndexEngine:
         """`budget` in bytes bounds what is remembered of events."""
         self._rules = tuple(rules)
         self._atoms = Atoms()
-        self._conditions = [self._atoms.condition(rule.expression) for rule in self._rules]
-        self._checks: list[Check | None] = [None] * len(self._rules)
-        self._by_number: dict[int, list[int]] = defaultdict(list)
-        """By predicate, the rules that are worth asking once it holds."""
-        self._worth: dict[Held, frozenset[int]] = {}
+        self._judge = Judge(self._rules, self._atoms)
         self._budget = Budget(budget)
         self._verdicts: Memory[tuple[object, ...], Verdict] = self._budget.memory()
-        self._costs = _Costs(self._rules)
         groups = self._grouped()
         fields: dict[str | None, list[tuple[int, Predicate]]] = defaultdict(list)
         for number, predicate in enumerate(self._atoms.predicates):
@@ -59,6 +49,7 @@ class IndexEngine:
         self._keywords = fields.pop(None, [])
         self._fields = {name: ValueMemo(FieldIndex(found), self._budget) for name, found in fields.items() if name}
         self._keyword_indexes: dict[Held, Keywords] = {}
+        self._spent: dict[int, float] = {}
         self._lanes = Lanes(groups, self._column, self._pairs)
 
     def match(self, event: Event) -> Verdict:
@@ -74,7 +65,7 @@ class IndexEngine:
         lines = events.lines if isinstance(events, Batch) else None
         for lane, (places, group) in self._lanes.sort(events).items():
             verdicts = self._judged(lane, group, lines and [lines[place] for place in places])
-            self._costs.count(verdicts)
+            self._judge.costs.count(verdicts)
             for place, verdict in zip(places, verdicts, strict=True):
                 if verdict:
                     results[place] = verdict
@@ -82,7 +73,17 @@ class IndexEngine:
 
     def costs(self) -> Mapping[str, Cost]:
         """What each rule has cost so far, by id."""
-        return self._costs.total()
+        spent = dict(self._spent)
+        measured = [memo.index.spent for memo in self._fields.values()]
+        measured += [keywords.spent for keywords in self._keyword_indexes.values()]
+        for part in measured:
+            for number, nanoseconds in part.items():
+                spent[number] = spent.get(number, 0.0) + nanoseconds
+        shared: dict[int, float] = {}
+        for number, places in self._judge.asking(frozenset(spent)).items():
+            for place in places:
+                shared[place] = shared.get(place, 0.0) + spent[number] / len(places)
+        return self._judge.costs.total(shared)
 
     def _judged(self, lane: Lane, group: Sequence[Event], lines: Sequence[bytes] | None) -> list[Verdict]:
         answers: list[Sequence[Held]] = []
@@ -97,7 +98,7 @@ class IndexEngine:
         try:
             return list(map(known.__getitem__, signatures))
         except KeyError:
-            return [known[found] if found in known else self._judge(found) for found in signatures]
+            return [known[found] if found in known else self._remembered(found) for found in signatures]
 
     def _searched(
         self, lane: Lane, texts: Row, group: Sequence[Event], lines: Sequence[bytes] | None
@@ -116,49 +117,21 @@ class IndexEngine:
             found[place] = numbers
         return found
 
-    def _judge(self, signature: tuple[object, ...]) -> Verdict:
+    def _remembered(self, signature: tuple[object, ...]) -> Verdict:
         size = ENTRY + COLUMN * len(signature)
         verdict = self._verdicts.recall(signature, size)
         if verdict is None:
             reach, *answers = signature
-            assert isinstance(reach, Reach)
-            chosen = reach.always.union(*map(self._worth_asking, answers)) & reach.rules  # type: ignore[arg-type]
-            if chosen:
-                held: Held = NONE.union(*answers)  # type: ignore[arg-type]
-                verdict = tuple(self._rules[place] for place in self._asked(sorted(chosen), held))
-            else:
-                verdict = ()
+            verdict = self._judge.verdict(reach, answers)  # type: ignore[arg-type]
             self._verdicts.put(signature, verdict, size)
         return verdict
-
-    def _worth_asking(self, held: Held) -> frozenset[int]:
-        found = self._worth.get(held)
-        if found is None:
-            if len(self._worth) >= MOST_SETS:
-                self._worth.clear()
-            found = frozenset(place for number in held for place in self._by_number.get(number, ()))
-            self._worth[held] = found
-        return found
-
-    def _asked(self, places: Sequence[int], held: Held) -> Iterator[int]:
-        timed = self._costs.turn(places)
-        for place in places:
-            check = self._checks[place]
-            if check is None:
-                check = self._checks[place] = compiled(self._conditions[place])
-            began = perf_counter_ns() if timed else 0
-            if check(held):
-                yield place
-            if timed:
-                self._costs.spend(place, (perf_counter_ns() - began) * SAMPLE)
 
     def _compared(self, number: int, group: Sequence[Event]) -> list[Held]:
         """What holds of a predicate that compares two fields of an event."""
         test, yes = test_of(self._atoms.predicates[number]), frozenset((number,))
         began = perf_counter_ns()
         found = [yes if test(View(event)) else NONE for event in group]
-        for place in self._by_number[number]:
-            self._costs.spend(place, perf_counter_ns() - began)
+        self._spent[number] = self._spent.get(number, 0.0) + perf_counter_ns() - began
         return found
 
     def _column(self, name: str) -> Column:
@@ -180,16 +153,13 @@ class IndexEngine:
         return frozenset(number for number, pair in asked if pair.field in names and pair.value in names)
 
     def _grouped(self) -> list[tuple[LogSource, Reach]]:
-        """The rules by log source, and by the way the predicates that make a rule worth asking."""
+        """The rules by log source."""
         groups: dict[LogSource, list[Reach]] = defaultdict(list)
-        for place, (rule, condition) in enumerate(zip(self._rules, self._conditions, strict=True)):
-            needed = self._atoms.needed(condition)
-            for number in needed or ():
-                self._by_number[number].append(place)
-            groups[rule.logsource].append(self._reach(place, condition, always=needed is None))
+        for place, (rule, condition) in enumerate(zip(self._rules, self._judge.conditions, strict=True)):
+            groups[rule.logsource].append(self._reach(place, condition))
         return [(logsource, reduce(or_, reaches, NOWHERE)) for logsource, reaches in groups.items()]
 
-    def _reach(self, place: int, condition: Condition, *, always: bool) -> Reach:
+    def _reach(self, place: int, condition: Condition) -> Reach:
         numbers = frozenset(numbers_of(condition))
         predicates = [(number, self._atoms.predicates[number]) for number in numbers]
         pairs = frozenset(number for number, predicate in predicates if predicate.op.startswith("fieldref_"))
@@ -201,39 +171,5 @@ class IndexEngine:
             ),
             keywords=frozenset(number for number, predicate in predicates if predicate.field is None),
             pairs=pairs,
-            always=places if always else frozenset(),
+            always=places & self._judge.always,
         )
-
-
-class _Costs:
-    """What rules cost, by their places."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = rules
-        self._candidates = [0] * len(rules)
-        self._spent = [0] * len(rules)
-        self._matched: Counter[Verdict] = Counter()
-        self._turn = 0
-
-    def count(self, verdicts: Sequence[Verdict]) -> None:
-        self._matched.update(filter(None, verdicts))
-
-    def turn(self, places: Sequence[int]) -> bool:
-        """Take note that rules are asked; True when this time it is measured."""
-        for place in places:
-            self._candidates[place] += 1
-        self._turn += 1
-        return self._turn % SAMPLE == 0
-
-    def spend(self, place: int, nanoseconds: int) -> None:
-        self._spent[place] += nanoseconds
-
-    def total(self) -> dict[str, Cost]:
-        matches: Counter[str] = Counter()
-        for verdict, count in self._matched.items():
-            for rule in verdict:
-                matches[rule.id] += count
-        return {
-            rule.id: Cost(candidates, matches[rule.id], spent)
-            for rule, candidates, spent in zip(self._rules, self._candidates, self._spent, strict=True)
-        }

@@ -52,6 +52,8 @@ class Keywords:
         self._database = _database(literals) if literals else None
         self._raw = _raw_database(literals) if literals and not others and not self._scalars else None
         self._looked = self._held = 0
+        self.spent = self._others.spent if self._others is not None else {}
+        """Nanoseconds by number that regular expressions took, estimated now and then."""
         self._usual = False
         """True when most events hold keywords."""
 
@@ -84,14 +86,15 @@ class Keywords:
 
     def of(self, columns: Iterable[Sequence[object]], count: int) -> Sequence[Held]:
         """The numbers that hold for each of `count` events whose values are `columns`; empty when none holds."""
-        plain, rest = [], []
+        plain: list[Any] = []
+        rest: list[Any] = []
         for column in columns:
             kinds = set(map(type, column))
             if kinds == {str}:
                 plain.append(column)
             elif self._scalars or not kinds <= _WITHOUT_TEXT:
                 rest.append(column)
-        events: list[str] = list(map(_BETWEEN.join, zip(*plain, strict=True))) if plain else [""] * count  # type: ignore[arg-type]
+        events: list[str] = list(map(_BETWEEN.join, zip(*plain, strict=True))) if plain else [""] * count
         if rest:
             events = list(map(_with, events, zip(*rest, strict=True)))
         found: dict[int, Held] = {}
@@ -120,9 +123,7 @@ class Keywords:
         for lower in (True, False) if any(self._cased) else (True,):
             encoded = [(fold(t) if lower else t).encode("utf-8", "surrogatepass") for t in (events[p] for p in odd)]
             inner = {}
-            self._scan(
-                b"\0".join(encoded), [events[p] for p in odd], list(map(len, encoded)), inner, cased=not lower
-            )
+            self._scan(b"\0".join(encoded), [events[p] for p in odd], list(map(len, encoded)), inner, cased=not lower)
             for place, held in inner.items():
                 found[odd[place]] = found.get(odd[place], NONE) | held
 
@@ -145,9 +146,7 @@ class Keywords:
 
     def _each_once(self, events: Sequence[str], found: dict[int, Held]) -> None:
         """Keywords that are there many times cost less when each is told once for an event."""
-        for place, held in enumerate(self._each.answers(events)):
-            if held:
-                found[place] = held
+        found.update((place, held) for place, held in enumerate(self._each.answers(events)) if held)
 
     def _ask_others(
         self, index: FieldIndex, columns: Sequence[Sequence[object]], events: Sequence[str], found: dict[int, Held]

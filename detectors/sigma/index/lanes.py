@@ -106,7 +106,11 @@ class Lanes:
         column: Callable[[str], Column],
         pairs: Callable[[Reach, frozenset[str]], Held],
     ) -> None:
-        """`groups` are the rules by log source; `column` gives what answers a field; `pairs` says which of a reach's pairs have their two fields among the names of a shape."""
+        """`groups` are the rules by log source.
+
+        `column` gives what answers a field; `pairs` says which of a reach's pairs have both their fields among the
+        names of a shape.
+        """
         self._groups = groups
         self._column = column
         self._pairs = pairs

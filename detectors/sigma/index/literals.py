@@ -110,15 +110,24 @@ class Literals:
             for pattern, start, stop in self._matches(text[base : base + PIECE + self._longest - 1]):
                 contains, starts, ends, equals = self._meanings[pattern]
                 at_start, at_end = base + start == 0, base + stop == len(text)
-                held = (contains, at_start and starts, at_end and ends, at_start and at_end and equals)
-                found[place].update(number for number in held if number is not False and number >= 0)
+                held = {
+                    contains,
+                    starts if at_start else _NOWHERE,
+                    ends if at_end else _NOWHERE,
+                    equals if at_start and at_end else _NOWHERE,
+                }
+                found[place].update(held - {_NOWHERE})
 
     def _search_odd(self, text: str, place: int, literal: str, meaning: Sequence[int], found: Found) -> None:
         if literal in text:
             contains, starts, ends, equals = meaning
-            held = (contains, starts if text.startswith(literal) else _NOWHERE)
-            held += (ends if text.endswith(literal) else _NOWHERE, equals if text == literal else _NOWHERE)
-            found[place].update(number for number in held if number >= 0)
+            held = {
+                contains,
+                starts if text.startswith(literal) else _NOWHERE,
+                ends if text.endswith(literal) else _NOWHERE,
+                equals if text == literal else _NOWHERE,
+            }
+            found[place].update(held - {_NOWHERE})
 
 
 def _unused(patterns: Iterable[str]) -> str:
