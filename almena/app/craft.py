@@ -21,6 +21,7 @@ from almena.errors import UsageError
 from almena.event import Event
 from almena.paths import rules_dir
 from almena.replay import Totals
+from almena.words import safe
 
 if TYPE_CHECKING:
     from detectors.sigma.bench import RuleCost
@@ -33,6 +34,7 @@ FEW = 20
 """Rejections, warnings or failures that are listed one by one without `--all`."""
 
 _NAMED = 8
+_LONGEST_LINE = 2_000
 _FIELD = re.compile(r"\bfield ([^\s,]+)")
 _SAID = re.compile(
     r"'[^']*'|\"[^\"]*\"|(?<=is that of ).+|(?<=the same as ).+|(?<=reference )\S+|(?<=matches by ).+(?= alone)"
@@ -119,7 +121,7 @@ def _show_coverage(found: Coverage) -> None:
     sources = _table("log source", "rules", "tested", "reached", left=1)
     for source, counts in found.sources.items():
         reached = "yes" if found.reached(source) else "by no event"
-        sources.add_row(str(source), f"{len(counts.rules):,}", f"{counts.tested:,}", reached)
+        sources.add_row(safe(str(source)), f"{len(counts.rules):,}", f"{counts.tested:,}", reached)
     _show(sources)
     untagged = f", {found.untagged:,} without a tactic or technique" if found.untagged else ""
     print(f"{found.rules:,} rules name {_many(len(found.techniques), 'technique')}{untagged}")
@@ -142,11 +144,13 @@ def rules_bench(file: Path, rules: Path | None, format_: str, *, top: int, most:
     table = _table("rule", "log source", "events", "candidates", "matches", "ns/event", "ms", "share", left=2)
     for cost in [cost for cost in costs if cost.events][: top or None]:
         table.add_row(
-            cost.rule.title, str(cost.rule.logsource), f"{cost.events:,}", f"{cost.candidates:,}",
+            safe(cost.rule.title), safe(str(cost.rule.logsource)), f"{cost.events:,}", f"{cost.candidates:,}",
             f"{cost.matches:,}", f"{cost.each:,.0f}", f"{cost.total / 1e6:,.1f}", f"{cost.total / whole:.1%}",
         )  # fmt: skip
     _show(table)
-    dearest = ", ".join(f"{source} {share / whole:.0%}" for source, share in islice(by_source(costs).items(), 5))
+    dearest = ", ".join(
+        f"{safe(str(source))} {share / whole:.0%}" for source, share in islice(by_source(costs).items(), 5)
+    )
     print(f"log sources: {dearest}")
     print(
         f"{_many(len(costs), 'rule')} on {_many(totals.records, 'record')}, each alone: {whole / 1e6:,.1f} ms in all;"
@@ -273,7 +277,7 @@ def _table(*columns: str, left: int) -> Any:
 def _show(table: Any) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 160
     console.print(table)
@@ -285,7 +289,12 @@ def _say_all(sign: str, texts: Iterable[str]) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     for text in texts:
-        console.print(f"{sign} {escape(text)}")
+        console.print(f"{sign} {escape(_shown(text))}")
+
+
+def _shown(text: str) -> str:
+    """What rules of strangers say, without control characters that a terminal would obey."""
+    return "\n".join(safe(line, _LONGEST_LINE) for line in text.split("\n"))
 
 
 def _first(texts: list[str]) -> Iterator[str]:

@@ -122,6 +122,25 @@ def test_a_rule_that_fails_its_own_example_says_so(tmp_path: Path) -> None:
     assert "condition: not" in done.stdout
 
 
+def test_what_strangers_write_does_not_reach_the_terminal_as_commands(folder: Path, tmp_path: Path) -> None:
+    hostile = rule(7).replace("title: tool7", 'title: "\\e]0;x\\a\\e[31mred [bold]b\\u202e"')
+    (folder / "evil.yml").write_text(hostile + "tests: {alerts: {x: {Image: y}}}\n", "utf-8")
+    path = tmp_path / "e.ndjson"
+    path.write_bytes(b'{"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "Image": "x"}\n')
+    for command in (
+        ["check"],
+        ["check", "--all"],
+        ["test"],
+        ["coverage"],
+        ["bench", path, "--format", "native", "--rules"],
+    ):
+        done = almena("rules", *command, folder)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "\u202e" not in done.stdout + done.stderr
+        if command[0] != "coverage":
+            assert "\\u001b[31mred [bold]b" in done.stdout
+
+
 def test_coverage_shows_tactics_gaps_and_log_sources(folder: Path, tmp_path: Path) -> None:
     (folder / "odd.yml").write_text(rule(2).replace("windows", "beos"), "utf-8")
     path = tmp_path / "layer.json"
