@@ -194,10 +194,10 @@ def _problems(
 
 def _differences(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, tuple[object, ...]]]:
     """What keeps members from running the rules as they are on disk, and from running the same."""
-    parts = ("file", "rule", "reason")
-    said = [": ".join(filter(None, map(item.get, parts))) for each in members for item in each["refused"] or ()]
+    refused = [item for each in members for item in each["refused"] or () if isinstance(item, dict)]
+    said = [": ".join(str(item[name]) for name in ("file", "rule", "reason") if item.get(name)) for item in refused]
     found: list[tuple[str, tuple[object, ...]]] = [("refused", (text,)) for text in dict.fromkeys(said)]
-    sets = {each["hash"] for each in members}
-    if len(sets) > 1 and now() - max(parse_time(str(each["since"])) for each in members) > SETTLING:
+    newest = max((parse_time(str(each["since"])) for each in members if each["since"]), default=0)
+    if len({each["hash"] for each in members}) > 1 and now() - newest > SETTLING:
         found.append(("sets", (", ".join(f"{each['member']} {each['hash']}" for each in members),)))
     return found

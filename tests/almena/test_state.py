@@ -98,3 +98,42 @@ def test_state_of_owners_that_are_gone_is_forgotten() -> None:
     assert new.keep({"rule@2"}) == ["rule@1"]
     assert new.changes() == {"rule@1\x1ft\x1fk": None}
     assert new.state("rule@2").table("t", limit=9).get("k") == 2
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), KEYS, st.sampled_from(["put", "delete", "save", "open"])), max_size=30)
+)
+def test_an_owner_that_leaves_leaves_nothing_behind(steps: list[tuple[str, str, str]]) -> None:
+    """Whether its state was opened or not, saved or not, deleted and not yet saved."""
+    partition = Partition()
+    saved: dict[str, bytes] = {}
+
+    def save() -> None:
+        for name, data in partition.changes().items():
+            saved.pop(name, None)
+            if data is not None:
+                saved[name] = data
+
+    for owner, key, doing in steps:
+        match doing:
+            case "put":
+                partition.state(owner).table("t", limit=10).put(key, 1)
+                partition.state(owner).wake(key, 5)
+            case "delete":
+                partition.state(owner).table("t", limit=10).delete(key)
+            case "save":
+                save()
+            case "open":
+                save()
+                partition = Partition(dict(saved))
+    kept = {
+        key: partition.state("a").table("t", limit=10).get(key) for key in partition.state("a").table("t", limit=10)
+    }
+    partition.keep({"a"})
+    partition.state("b").table("t", limit=10).put("afresh", 2)
+    save()
+    again = Partition(dict(saved))
+    assert list(again.state("b").table("t", limit=10)) == ["afresh"]
+    assert list(again.state("c").table("t", limit=10)) == []
+    assert again.state("c").next_wake() is None
+    assert {key: again.state("a").table("t", limit=10).get(key) for key in kept} == kept

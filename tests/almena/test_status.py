@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from almena.status import status
+from almena.clock import MINUTE, SECOND, format_time, now
+from almena.status import HEARD, SETTLING, status
 from almena.store import ALERTS, LEDGER
 from almena.store.memory import MemoryStore
 
@@ -73,3 +74,41 @@ def test_shadows_are_no_alerts() -> None:
     }
     here.create_many(ALERTS, alerts | {"b": {"@timestamp": "2026-11-22T10:00:00.000000Z"}})
     assert status(here, None)["alerts"] == 4, "one without a state counts"
+
+
+def member(name: str, runs: str, *, heard: int = 0, since: int = MINUTE, refused: Any = ()) -> dict[str, Any]:
+    return {
+        "@timestamp": format_time(now() - heard),
+        "almena.rules.member": name,
+        "almena.rules.stage": name,
+        "almena.rules.hash": runs,
+        "almena.rules.since": format_time(now() - since),
+        "almena.rules.refused": list(refused),
+    }
+
+
+def problems(*members: dict[str, Any], language: str = "en") -> list[str]:
+    found = store()
+    found.create_many(LEDGER, {f"rules/{each['almena.rules.member']}": each for each in members})
+    return list(status(found, None, language=language)["problems"])
+
+
+def test_members_that_run_different_rules_are_a_problem() -> None:
+    assert problems(member("detect", "a"), member("correlate", "a")) == []
+    assert problems(member("detect", "a"), member("correlate", "b")) == [
+        "Not all processes run the same rules: correlate b, detect a. Check that they read the same folder."
+    ]
+    assert "No todos los procesos" in problems(member("d", "a"), member("c", "b"), language="es")[0]
+
+
+def test_members_may_differ_for_a_moment_and_those_that_left_count_no_more() -> None:
+    assert problems(member("detect", "a", since=SETTLING // 2), member("correlate", "b")) == []
+    assert problems(member("detect", "a"), member("gone", "b", heard=HEARD + SECOND)) == []
+
+
+def test_changes_that_were_refused_are_a_problem_once() -> None:
+    refused = [{"rule": "r", "file": "r.yml", "reason": "no condition\n"}, {"rule": "", "file": "", "reason": "empty"}]
+    assert problems(member("detect", "a", refused=refused), member("correlate", "a", refused=refused)) == [
+        "The changes of the rules were not taken, those before run on: r.yml: r: no condition\\u000a",
+        "The changes of the rules were not taken, those before run on: empty",
+    ]

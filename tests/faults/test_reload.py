@@ -85,6 +85,18 @@ def hash_of(place: Installation) -> set[str]:
     return {str(member["hash"]) for member in place.status()["rules"]["members"]}
 
 
+def settled(place: Installation, rules: Rules) -> None:
+    """Wait until both roles run what is written: one that starts on a broken rule would do without it."""
+    moment = format_time(now())
+    rules.change()
+
+    def all_have_it() -> bool:
+        members = place.status()["rules"]["members"]
+        return len(members) == 2 and all(str(member["since"]) > moment for member in members)
+
+    place.wait_for(all_have_it, "both roles to run the newest rules")
+
+
 def run(folder: Path, seed: int, changes: int, kills: bool) -> None:
     place = Installation(folder, lateness="1h")
     rules = Rules(folder / "rules")
@@ -110,6 +122,7 @@ def run(folder: Path, seed: int, changes: int, kills: bool) -> None:
         feeder.start()
         for number in range(changes):
             if number % 4 == 2:
+                settled(place, rules)
                 rules.change(modifier="|nonsense")
                 place.wait_for(refusals, "the broken rule to be told")
                 before = hash_of(place)

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from almena.clock import DAY, format_time
 from almena.console import ConsoleSettings, RuleInfo, create_app
 from almena.console.rules import recent_alerts, techniques
+from almena.status import HEARD
 from almena.store import ALL, LEDGER, Store
 
 
@@ -91,6 +92,31 @@ def test_rules_in_shadow_are_listed_with_why_and_since(
     assert re.search(r"<strong>En sombra desde <time [^>]+>[^<]+</time></strong>\. Costó más de lo permitido", one)
     assert "<dd>En uso</dd>" in ana.get(f"/reglas/{seed.REFUND['id']}").text
     assert "It rests on another rule in shadow: A web server opens a shell." in ana.get("/reglas?lang=en").text
+
+
+def test_changes_that_were_not_taken_say_why(sign_in: Callable[..., TestClient], store: Store, clock: Clock) -> None:
+    seed.shift(store, clock.time)
+    ana = sign_in()
+    assert "no se aplicaron" not in ana.get("/reglas").text
+
+    def tell(name: str, heard: int, *refused: object) -> None:
+        document = {
+            "@timestamp": format_time(clock.time - heard),
+            "almena.rules.member": name,
+            "almena.rules.refused": list(refused),
+        }
+        store.create_many(LEDGER, {f"rules/{name}": document})
+
+    item = {"rule": "r-1", "file": "rota.yml", "reason": "<b>sin condición"}
+    tell("detect@a", 0, item, "nonsense")
+    tell("correlate@a", 0, item)
+    tell("gone", HEARD + 1, {"rule": "r-2", "file": "otra.yml", "reason": "x"})
+    page = ana.get("/reglas").text
+    assert "Los cambios no se aplicaron; siguen las reglas de antes" in page
+    assert page.count('<td class="mono">rota.yml</td>') == 1
+    assert "&lt;b&gt;sin condición" in page
+    assert "otra.yml" not in page
+    assert "The changes were not taken; the rules before run on" in ana.get("/reglas?lang=en").text
 
 
 def test_a_hostile_or_unusual_rule_is_text(store: Store, sign_in: Callable[..., TestClient], clock: Clock) -> None:

@@ -93,6 +93,19 @@ def test_rules_show_what_runs_and_what_does_not() -> None:
     assert get(store, "rules")["almena.rules.shadow"] == shadow
 
 
+def test_every_member_says_which_rules_it_runs_and_what_it_refused() -> None:
+    store = MemoryStore()
+    refused = [{"rule": "r", "file": "r.yml", "reason": "x"}]
+    entry = {"kind": "member", "stage": "detect", "loaded": 3, "since": "2026-11-22T10:00:00Z", "refused": []}
+    ledger = Ledger(0, Partition(), store)
+    ledger.step([record(entry | {"member": "detect@a", "hash": "h1"}), record(entry | {"member": "b", "hash": "h2"})])
+    ledger.step([record(entry | {"member": "b", "hash": "h1", "refused": refused}, 1)])
+    assert get(store, "rules/detect@a")["almena.rules.hash"] == "h1"
+    found = get(store, "rules/b")
+    assert (found["almena.rules.hash"], found["almena.rules.refused"]) == ("h1", refused)
+    assert (found["almena.rules.member"], found["almena.rules.stage"]) == ("b", "detect")
+
+
 class Dying(MemoryStore):
     """A store whose writes fail when told, before or after they were done."""
 
