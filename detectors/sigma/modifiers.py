@@ -1,14 +1,25 @@
-"""What pySigma's modifiers lack: UTF-16 beyond ASCII and in chains, and `cased` on references to fields.
+"""What pySigma lacks: UTF-16 beyond ASCII and in chains, all five dashes, `cased` on references, exact whole numbers.
 
 Importing this module teaches them to pySigma; `ordered` writes a key so that pySigma understands it.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar
 
 from sigma.modifiers import SigmaModifier, SigmaValueModifier, modifier_mapping, reverse_modifier_mapping
-from sigma.types import SigmaCasedString, SigmaFieldReference, SigmaString
+from sigma.types import (
+    SigmaCasedString,
+    SigmaExpansion,
+    SigmaFieldReference,
+    SigmaNumber,
+    SigmaString,
+    SigmaStringPartType,
+    type_map,
+)
 
 from almena.errors import RuleError
 
@@ -20,6 +31,19 @@ OF_TEXT = frozenset(
     | {"utf16", "utf16be", "utf16le", "wide", "windash"}
 )
 """Modifiers that take text: a number or boolean under them is the text it is written as."""
+
+
+DASHES = "-/\u2013\u2014\u2015"
+"""What Windows takes for the dash before an option."""
+
+MOST_DASHES = 3
+"""Dashes of one value that `windash` permutes; each makes five times as many values."""
+
+LARGEST = 10**300
+"""Whole numbers of rules stay below it."""
+
+_OPTION = re.compile(rf"(?<!\w)([{DASHES}])(?=\w)")
+_OPTION_OR_LAST = re.compile(rf"(?<!\w)([{DASHES}])(?=\w|\Z)")
 
 
 class Encoded(SigmaString):
@@ -72,12 +96,47 @@ class Cased(SigmaValueModifier[SigmaString | SigmaFieldReference, SigmaString | 
         return SigmaCasedString.from_sigma_string(val)
 
 
+class Windash(SigmaValueModifier[SigmaString, SigmaExpansion]):
+    """Any dash that opens an option may be any other; wildcards, also behind a dash, stay what they are."""
+
+    def modify(self, val: SigmaString) -> SigmaExpansion:
+        """The value with every choice of dashes."""
+        choices: list[tuple[SigmaStringPartType, ...]] = []
+        for number, part in enumerate(val.s, start=1):
+            option = _OPTION if number == len(val.s) else _OPTION_OR_LAST
+            pieces = option.split(part) if isinstance(part, str) else [part]
+            choices += [tuple(DASHES) if place % 2 else (piece,) for place, piece in enumerate(pieces)]
+        if sum(len(choice) > 1 for choice in choices) > MOST_DASHES:
+            raise RuleError(f"windash permutes at most {MOST_DASHES} dashes of one value; write several values")
+        return SigmaExpansion([_joined(parts) for parts in product(*choices)])
+
+
+def _joined(parts: tuple[SigmaStringPartType, ...]) -> SigmaString:
+    joined = SigmaString()
+    joined.s = [part for part in parts if part != ""]
+    return joined._merge_strs()
+
+
+@dataclass
+class Whole(SigmaNumber):
+    """A whole number as it was written, where pySigma's own loses what a float cannot hold."""
+
+    def __post_init__(self, init_number: int) -> None:
+        """Raises RuleError for a number beyond all measure."""
+        if abs(init_number) >= LARGEST:
+            raise RuleError("a whole number of more than 300 digits")
+        self.number = init_number
+
+
+type_map[int] = Whole
+
 _OURS: dict[str, type[SigmaModifier[Any, Any]]] = {
     "cased": Cased,
     "utf16": Utf16,
     "utf16be": Utf16be,
     "utf16le": Utf16le,
     "wide": Utf16le,
+    "windash": Windash,
 }
 modifier_mapping.update(_OURS)
 reverse_modifier_mapping.update({kind.__name__: name for name, kind in _OURS.items()})

@@ -129,41 +129,6 @@ def test_an_unknown_log_source_is_said() -> None:
 
 # --- collections -----------------------------------------------------------------------------------------------------
 
-COLLECTION = """\
-action: global
-title: Common
-level: low
-detection: {{common: {{z: z}}, condition: s and common}}
----
-id: {a}
-title: One
-logsource: {{product: windows}}
-detection: {{s: {{a: x}}}}
----
-action: repeat
-id: {b}
-title: Two
-detection: {{s: {{a: y}}}}
----
-action: reset
----
-id: {c}
-title: Three
-logsource: {{product: windows}}
-detection: {{s: {{a: x}}, condition: s}}
-"""
-
-
-def test_global_reset_and_repeat() -> None:
-    ruleset = load(COLLECTION.format(a=A, b=B, c=C))
-    assert not ruleset.rejected
-    assert [(item.title, item.level) for item in ruleset.rules] == [("One", "low"), ("Two", "low"), ("Three", "medium")]
-    assert matches(ruleset, "One", {"a": "x", "z": "z"})
-    assert not matches(ruleset, "One", {"a": "x"})
-    assert matches(ruleset, "Two", {"a": "y", "z": "z"})
-    assert not matches(ruleset, "Two", {"a": "x", "z": "z"})
-    assert matches(ruleset, "Three", {"a": "x"})
-
 
 def test_globals_accumulate_and_do_not_leak_into_other_files() -> None:
     text = "action: global\nlevel: low\n---\naction: global\nstatus: test\n---\n" + rule("Both")
@@ -190,15 +155,6 @@ def filter_of(rules: str, *, logsource: str = "{product: windows}", condition: s
         f"title: Filter\nid: {B}\nlogsource: {logsource}\n"
         f"filter: {{rules: {rules}, f1: {{user|startswith: adm_}}, f2: {{host: lab}}, condition: {condition}}}\n"
     )
-
-
-@pytest.mark.parametrize("rules", ["any", "[named]", f"[{A}]", "named", "[]"])
-def test_filters_apply_by_id_name_or_to_all(rules: str) -> None:
-    ruleset = load(filter_of(rules), rule(name="named"))
-    assert not ruleset.rejected
-    assert matches(ruleset, "T", {"a": "x"})
-    assert not matches(ruleset, "T", {"a": "x", "user": "ADM_ana"})
-    assert not matches(ruleset, "T", {"a": "x", "host": "lab"})
 
 
 def test_a_filtered_rule_is_the_same_at_every_load() -> None:
