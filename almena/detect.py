@@ -14,7 +14,7 @@ from almena.alert import Alert
 from almena.bus import ALERTS, DEAD, HITS, LEDGER, Record, Stored
 from almena.clock import FOREVER, MINUTE, SECOND, format_time, parse_time
 from almena.errors import ParseError
-from almena.event import Event, decode, event_time
+from almena.event import Batch, Event, decode, event_time
 from almena.hit import Hit, encode_hit
 from almena.state import Partition, Table
 
@@ -99,8 +99,8 @@ class Detect:
         """Take records in offset order; hits and alerts come out, and the watermark for every hits partition."""
         began = time.perf_counter()
         outputs: dict[str, list[Record]] = {ALERTS: [], HITS: [], DEAD: [], LEDGER: []}
-        timely: list[Event] = []
-        late: list[Event] = []
+        timely = Batch()
+        late = Batch()
         offsets: dict[str, int] = {}
         end = False
         for record in records:
@@ -110,7 +110,7 @@ class Detect:
             event, is_late = self._accept(record, outputs[DEAD])
             if event is not None:
                 offsets[event["event.id"]] = record.offset
-                (late if is_late else timely).append(event)
+                (late if is_late else timely).add(event, record.value)
         for found in select(self._selectors, timely):
             self._put(found, offsets, outputs)
         # A hit that keeps append time, such as a source's sign of life, is on time even when its event is not.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,10 +19,15 @@ Event: TypeAlias = dict[str, Any]
 class Batch(list[Event]):
     """Events, and for each the JSON it was read from; only what intake and detect write about an event may differ."""
 
-    def __init__(self, events: Iterable[Event], lines: Sequence[bytes]) -> None:
+    def __init__(self, events: Iterable[Event] = (), lines: Iterable[bytes] = ()) -> None:
         """As many lines as events."""
         super().__init__(events)
-        self.lines = lines
+        self.lines = list(lines)
+
+    def add(self, event: Event, line: bytes) -> None:
+        """One more."""
+        self.append(event)
+        self.lines.append(line)
 
 
 _encoder = msgspec.json.Encoder()

@@ -205,10 +205,17 @@ def _run(operator: Operator, chunks: Iterable[list[Hit]]) -> Iterator[Alert]:
 
 
 def verdicts(
-    source: Iterable[list[tuple[Place, Event]]], match: Callable[[Event], Iterable[str]], totals: Totals
+    source: Iterable[list[tuple[Place, Event]]],
+    match: Callable[[Sequence[Event]], Iterable[Iterable[str]]],
+    totals: Totals,
 ) -> Iterator[tuple[int, str]]:
-    """(line, rule id) of every match of a single event, sorted."""
-    found = {(place.line, rule) for batch in source for place, event in batch for rule in match(event)}
+    """(line, rule id) of every match of a single event, sorted; `match` gives the rule ids of each event of a batch."""
+    found = {
+        (place.line, rule)
+        for batch in source
+        for (place, _), rules in zip(batch, match([event for _, event in batch]), strict=True)
+        for rule in rules
+    }
     totals.alerts = len(found)
     yield from sorted(found)
 

@@ -19,7 +19,7 @@ import msgspec
 from almena.event import Batch, decode
 from almena.stage import LARGEST_STEP
 from bench.engine_core import peak, pin
-from detectors.sigma.detector import Batched, SigmaDetector
+from detectors.sigma.detector import SigmaDetector
 from detectors.sigma.loader import load_rules
 from detectors.sigma.rules import RuleSet
 
@@ -49,9 +49,8 @@ class Run(msgspec.Struct):
 
 
 def matcher(ruleset: RuleSet) -> Match:
-    """The product's own way from events to the ids of their rules: the engine of the Sigma detector, fed in batches."""
-    engine = SigmaDetector(ruleset).engine
-    many = engine.match_all if isinstance(engine, Batched) else lambda events: list(map(engine.match, events))
+    """The product's own way from events to the ids of their rules: the Sigma detector, fed in batches."""
+    many = SigmaDetector(ruleset).match_all
     return lambda events: [[rule.id for rule in matched] if matched else () for matched in many(events)]
 
 

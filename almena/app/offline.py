@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from almena import replay as replaying
-from almena.app import configuration, detectors_of, operators_of
+from almena.app import cache_of, configuration, detectors_of, operators_of
 from almena.config import Config
 from almena.errors import UsageError
 from almena.event import Event
@@ -32,8 +32,8 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
     Alerts of rules in shadow are tagged as they are live; every rule sees every event, whatever it costs.
     """
     from almena.app.limits import NAME, Limits
+    from detectors.sigma.cache import load_rules
     from detectors.sigma.detector import SigmaDetector
-    from detectors.sigma.loader import load_rules
 
     settings = configuration(config)
     files = replaying.files_of(paths)
@@ -41,7 +41,7 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
         raise UsageError(f"{', '.join(map(str, paths))}: there are no files in it")
     mode: Literal["ecs", "native"] = "native" if format_ == "native" else "ecs"
     folders = rules or [Path(folder) for folder in settings.rules] or [rules_dir()]
-    ruleset = load_rules(folders, mode=mode)
+    ruleset = load_rules(folders, mode=mode, cache=cache_of(settings))
     _complain(ruleset)
     totals = Totals()
     began = time.monotonic()
@@ -49,7 +49,7 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
     over = Limits(Path(settings.data) / NAME).read()
     detector = SigmaDetector(ruleset, shadow=settings.detect.shadow, over=over, sample=1)
     if verdicts:
-        for line, rule in replaying.verdicts(source, detector.match_ids, totals):
+        for line, rule in replaying.verdicts(source, detector.ids, totals):
             print(f"{line}\t{rule}")
     else:
         models = [] if mode == "native" else detectors_of(settings, live=False)

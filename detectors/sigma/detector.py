@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from almena import metrics
 from almena.alert import ENTITY_FIELDS, Alert, alert_id, build
 from almena.clock import parse_time
-from almena.event import Event, event_time
+from almena.event import Batch, Event, event_time
 from almena.hit import IDENTITY, WIDEST, Hit, group_key
 from almena.words import KEYS, fields_of, words_of
 from detectors.correlation import CorrelationOperator, Node, short
@@ -53,14 +53,6 @@ class _Feed:
     """Fields that travel in the hit, the most important first."""
     version: str
     """The operator's version: hits of one made otherwise are not for it."""
-
-
-@runtime_checkable
-class Batched(Protocol):
-    """An engine that answers many events at once."""
-
-    def match_all(self, events: Sequence[Event]) -> Sequence[Sequence[Rule]]:
-        """The matching rules of each event."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +152,21 @@ class SigmaDetector:
                 found |= engine.costs()
         return found
 
+    def match_all(self, events: Sequence[Event]) -> list[Sequence[Rule]]:
+        """For each event the rules it matches, those that raise no alert of their own included."""
+        flat = self._flat(events)
+        found = list(self.engine.match_all(flat))
+        if self._aside is not None:
+            found = [(*first, *second) for first, second in zip(found, self._aside.match_all(flat), strict=True)]
+        return found
+
+    def ids(self, events: Sequence[Event]) -> list[list[str]]:
+        """The same by rule id."""
+        return [[rule.id for rule in matched] for matched in self.match_all(events)]
+
     def match_ids(self, event: Event) -> list[str]:
-        """The ids of the rules an event matches, those that raise no alert of their own included."""
-        prepared = self._prepared(event)
-        aside = self._aside.match(prepared) if self._aside is not None else ()
-        return [rule.id for rule in (*self.engine.match(prepared), *aside)]
+        """The ids of the rules that one event matches."""
+        return self.ids([event])[0]
 
     def select(self, events: Sequence[Event]) -> Iterator[Hit | Alert]:
         """Alerts of rules that one event suffices for, and hits for correlations."""
@@ -175,8 +177,8 @@ class SigmaDetector:
             yield from self._select(self._aside, events[start :: self._sample])
 
     def _select(self, engine: Engine, events: Sequence[Event]) -> Iterator[Hit | Alert]:
-        prepared_events = [self._prepared(event) for event in events] if self._native else events
-        for prepared, matched in zip(prepared_events, _verdicts(engine, prepared_events), strict=True):
+        flat = self._flat(events)
+        for prepared, matched in zip(flat, engine.match_all(flat), strict=True):
             if not matched:
                 continue
             view = View(prepared)
@@ -210,15 +212,20 @@ class SigmaDetector:
         self._exported = {rule: self.ruleset.by_id[rule].level for rule in self.shadow} | levels
         metrics.forget_rules({rule: before[rule] for rule in before.keys() - self._exported.keys()})
 
+    def _flat(self, events: Sequence[Event]) -> Sequence[Event]:
+        if not self._native:
+            return events
+        flat = [self._prepared(event) for event in events]
+        return Batch(flat, events.lines) if isinstance(events, Batch) else flat
+
     def _prepared(self, event: Event) -> Event:
-        if not self._native or not any(map(_nested, event.values())):
+        if not self._native or _PLAIN.issuperset(map(type, event.values())) or not any(map(_nested, event.values())):
             return event
         own = {name: value for name, value in event.items() if not isinstance(value, dict)}
         return own | native_windows(event)
 
 
-def _verdicts(engine: Engine, events: Sequence[Event]) -> Iterable[Sequence[Rule]]:
-    return engine.match_all(events) if isinstance(engine, Batched) else map(engine.match, events)
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 def _nested(value: object) -> bool:

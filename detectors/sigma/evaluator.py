@@ -17,10 +17,13 @@ MOST_ORIGINS = 4_096
 
 
 class Engine(Protocol):
-    """Says which rules an event matches."""
+    """Says which rules events match."""
 
     def match(self, event: Event) -> Sequence[Rule]:
         """The matching rules, in the order they were loaded; never raises for what an event contains."""
+
+    def match_all(self, events: Sequence[Event]) -> Sequence[Sequence[Rule]]:
+        """The matching rules of each event, likewise; a `Batch` also has the bytes that events were read from."""
 
 
 class PlainEngine:
@@ -41,6 +44,10 @@ class PlainEngine:
             return ()
         view = View(event)
         return [rule for rule, test in candidates if test(view)]
+
+    def match_all(self, events: Sequence[Event]) -> Sequence[Sequence[Rule]]:
+        """The matching rules of each event."""
+        return list(map(self.match, events))
 
     def _route(self, origin: Origin) -> list[tuple[Rule, Test]]:
         if len(self._origins) >= MOST_ORIGINS:

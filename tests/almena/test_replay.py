@@ -231,7 +231,7 @@ def test_verdicts_are_lines_and_rules_sorted(tmp_path: Path) -> None:
     (path,) = written(tmp_path, [[(9, "failure", "a", "10.0.0.1"), (1, "success", "a", "10.0.0.1")] * 2])
     totals = Totals()
     _, items, reader = read(path, "ecs")
-    found = list(verdicts(batches(items, reader, totals), SigmaDetector(RULESET).match_ids, totals))
+    found = list(verdicts(batches(items, reader, totals), SigmaDetector(RULESET).ids, totals))
     assert [(number, rule[:1]) for number, rule in found] == [(1, "1"), (2, "2"), (3, "1"), (4, "2")]
     assert totals.alerts == 4
 

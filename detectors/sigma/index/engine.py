@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import repeat
 from operator import or_
-from time import perf_counter_ns
 
 from almena.event import Batch, Event
+from almena.stopwatch import perf_counter_ns
 from detectors.sigma.budget import Cost
 from detectors.sigma.expression import Predicate
 from detectors.sigma.index.atoms import NONE, Atoms, Condition, Held, numbers_of

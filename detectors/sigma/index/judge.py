@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from time import perf_counter_ns
 from typing import TypeAlias
 
+from almena.stopwatch import perf_counter_ns
 from detectors.sigma.index.atoms import NONE, Atoms, Check, Condition, Held, compiled, numbers_of
 from detectors.sigma.index.costs import SAMPLE, Costs
 from detectors.sigma.index.lanes import Reach

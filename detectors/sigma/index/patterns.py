@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from time import perf_counter_ns
 from typing import Any
 
 from re2 import Filter, Options
 
+from almena.stopwatch import perf_counter_ns
 from detectors.sigma.regex import compile_pattern
 
 MOST = 200
