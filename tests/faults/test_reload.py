@@ -118,7 +118,7 @@ def run(folder: Path, seed: int, changes: int, kills: bool) -> None:
 
     with place.running():
         place.wait_for(lambda: len(place.status()["rules"]["members"]) == 2, "both roles to say what they run")
-        feeder = threading.Thread(target=feed)
+        feeder = threading.Thread(target=feed, daemon=True)
         feeder.start()
         for number in range(changes):
             if number % 4 == 2:
