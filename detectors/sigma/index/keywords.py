@@ -32,6 +32,9 @@ _BETWEEN = "\0"
 _ESCAPE = rb"(?:^|[^\\])(?:\\\\)*\\[u/]"
 """In JSON, a character that need not have been written so."""
 
+_TURN_ASCII = tuple("".join(f"\\x{byte:02x}" for byte in char.encode()).encode() for char in "\u0130\u212a")
+"""The two characters beyond ASCII whose lower case is ASCII: a dotted I and the Kelvin sign."""
+
 _SCALARS = ("true", "false")
 
 
@@ -51,6 +54,7 @@ class Keywords:
         self._numbers = [number for number, _ in literals]
         self._database = _database(literals) if literals else None
         self._raw = _raw_database(literals) if literals and not others and not self._scalars else None
+        self._plain = all(str(predicate.value).isascii() for _, predicate in literals)
         self._looked = self._held = 0
         self.spent = self._others.spent if self._others is not None else {}
         """Nanoseconds by number that regular expressions took, estimated now and then."""
@@ -63,7 +67,7 @@ class Keywords:
             return list(range(len(lines)))
         joined = b"\n".join(lines)
         odd: set[int] = set()
-        if not joined.isascii():
+        if not self._plain and not joined.isascii():
             odd = {place for place, line in enumerate(lines) if not line.isascii()}
             lines = [b"" if place in odd else line for place, line in enumerate(lines)]
             joined = b"\n".join(lines)
@@ -195,17 +199,16 @@ def _hits(database: Any, data: bytes, most: int) -> list[tuple[int, int]]:
 
 
 def _raw_database(literals: Sequence[tuple[int, Predicate]]) -> Any:
-    """The literals as JSON writes them, and what JSON may write in more than one way.
+    """The literals as JSON writes them, what JSON may write in more than one way, and what lower case makes ASCII.
 
-    A text beyond ASCII may hold a literal in another case, so only ASCII is searched with it, where literals beyond
-    ASCII cannot be.
+    Literals beyond ASCII are left out: where there are such, only lines of ASCII are searched, which hold none.
     """
     written = [
         (number, replace(predicate, value=msgspec.json.encode(predicate.value).decode()[1:-1]))
         for number, predicate in literals
         if str(predicate.value).isascii()
     ]
-    return _database(written, [_ESCAPE]) if written else None
+    return _database(written, [_ESCAPE, *_TURN_ASCII]) if written else None
 
 
 def _database(literals: Sequence[tuple[int, Predicate]], others: Sequence[bytes] = ()) -> Any:
