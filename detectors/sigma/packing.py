@@ -93,7 +93,8 @@ def unpack(data: bytes | memoryview, field: Callable[[str, LogSource], str]) -> 
     """The rule set that `pack` took; raises ValueError (msgspec's own included) or IndexError for other bytes."""
     with collecting_later():
         packed = _decoder.decode(data)
-        if not all(isinstance(item.document, dict) for item in (*packed.rules, *packed.correlations)):
+        documents = [item.document for item in packed.rules] + [item.document for item in packed.correlations]
+        if not all(isinstance(document, dict) for document in documents):
             raise ValueError("a document is no mapping")
         predicates: list[Expression] = [Predicate(*items) for items in packed.predicates]
         ruleset = RuleSet(
