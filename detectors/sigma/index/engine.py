@@ -93,7 +93,8 @@ class IndexEngine:
         if lane.texts is not None and (held := self._searched(lane, lane.texts, group, lines)):
             answers.append(held)
         answers += [self._compared(number, group) for number in lane.pairs]
-        signatures = list(zip(repeat(lane.reach, len(group)), *answers, strict=True))
+        fixed = [repeat(lane.reach, len(group)), repeat(lane.constant, len(group))]
+        signatures: list[tuple[object, ...]] = list(zip(*fixed, *answers, strict=True))
         known = self._verdicts.known
         try:
             return list(map(known.__getitem__, signatures))

@@ -29,8 +29,9 @@ TRIAL = 2_048
 _BETWEEN = "\0"
 """Stands between values; a keyword that holds it is looked for one by one."""
 
-_ESCAPE = rb"(?:^|[^\\])(?:\\\\)*\\[u/]"
-"""In JSON, a character that need not have been written so."""
+_HIDDEN = (rb"\\u00[0-7]", rb"\\u0130", rb"\\u212[aA]", rb"\\/")
+"""Ways in which JSON may write a character of ASCII, or one that becomes such in lower case, other than as itself; a
+backslash that stands for itself may look so too."""
 
 _TURN_ASCII = tuple("".join(f"\\x{byte:02x}" for byte in char.encode()).encode() for char in "\u0130\u212a")
 """The two characters beyond ASCII whose lower case is ASCII: a dotted I and the Kelvin sign."""
@@ -67,10 +68,8 @@ class Keywords:
             return list(range(len(lines)))
         joined = b"\n".join(lines)
         odd: set[int] = set()
-        if not self._plain and not joined.isascii():
-            odd = {place for place, line in enumerate(lines) if not line.isascii()}
-            lines = [b"" if place in odd else line for place, line in enumerate(lines)]
-            joined = b"\n".join(lines)
+        if not self._plain:
+            odd = {place for place, line in enumerate(lines) if not line.isascii() or b"\\u" in line}
         try:
             stops = _hits(self._raw, joined, MOST_MATCHES * (len(lines) + 32))
         except hyperscan.ScanTerminated:
@@ -201,14 +200,14 @@ def _hits(database: Any, data: bytes, most: int) -> list[tuple[int, int]]:
 def _raw_database(literals: Sequence[tuple[int, Predicate]]) -> Any:
     """The literals as JSON writes them, what JSON may write in more than one way, and what lower case makes ASCII.
 
-    Literals beyond ASCII are left out: where there are such, only lines of ASCII are searched, which hold none.
+    Literals beyond ASCII are left out: where there are such, all lines with a character beyond ASCII are suspected.
     """
     written = [
         (number, replace(predicate, value=msgspec.json.encode(predicate.value).decode()[1:-1]))
         for number, predicate in literals
         if str(predicate.value).isascii()
     ]
-    return _database(written, [_ESCAPE, *_TURN_ASCII]) if written else None
+    return _database(written, [*_HIDDEN, *_TURN_ASCII]) if written else None
 
 
 def _database(literals: Sequence[tuple[int, Predicate]], others: Sequence[bytes] = ()) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 from operator import itemgetter, or_
 from typing import Any, TypeAlias
 
@@ -74,6 +75,8 @@ class Lane:
     values: Row | None
     """The values that rules read; None when there are none."""
     columns: tuple[Column, ...]
+    constant: Held
+    """What holds for every event of the lane by the values that routed it here."""
     texts: Row | None
     """The values that keywords search; None when no rule has keywords."""
     pairs: Held
@@ -83,7 +86,7 @@ class Lane:
 class _Shape:
     """Events with the same field names in the same order."""
 
-    __slots__ = ("key", "lanes", "names", "partial")
+    __slots__ = ("key", "lanes", "names", "own", "partial")
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
@@ -92,6 +95,7 @@ class _Shape:
         # Windows events are routed without their categories, which are lists that make poor keys.
         windows = not known.isdisjoint(WINDOWS)
         own = [name for name in read if not (windows and name in ("event.category", "event.type"))]
+        self.own = tuple(own)
         self.partial = len(own) < len(read)
         self.key: Callable[[Event], Any] = itemgetter(*own) if own else lambda event: None
         self.lanes: dict[Any, Lane | None] = {}
@@ -163,7 +167,8 @@ class Lanes:
         if not isinstance(found, _Shape):
             return found
         origin = origin_of(event)
-        lane = self._lane(names, self._reach(route_of(origin)))
+        fixed = {name: event[name] for name in shape.own if _same(event[name])}
+        lane = self._lane(names, self._reach(route_of(origin)), fixed)
         if len(str(key)) <= LONGEST_KEY and not (shape.partial and (origin.category or origin.type)):
             if self._count >= MOST_LANES:
                 self._forget()
@@ -186,18 +191,25 @@ class Lanes:
             self._reaches[route] = found
         return found
 
-    def _lane(self, names: tuple[str, ...], reach: Reach) -> Lane | None:
+    def _lane(self, names: tuple[str, ...], reach: Reach, fixed: Event) -> Lane | None:
         if not reach.rules:
             return None
-        read = tuple(name for name in names if name in reach.fields)
+        read = tuple(name for name in names if name in reach.fields and name not in fixed)
+        held = (self._column(name)([value]) for name, value in fixed.items() if name in reach.fields)
         searched = tuple(name for name in names if name not in ENVELOPE) if reach.keywords else ()
         return Lane(
             reach=reach,
             values=_getter(read),
             columns=tuple(map(self._column, read)),
+            constant=NONE.union(*chain.from_iterable(held)),
             texts=_getter(searched),
             pairs=self._pairs(reach, frozenset(names)) if reach.pairs else NONE,
         )
+
+
+def _same(value: object) -> bool:
+    """True for values that nothing else equals which means something else, as true equals 1."""
+    return type(value) is str or (type(value) is int and value not in (0, 1))
 
 
 def _written(key: Callable[[Event], Any]) -> Callable[[Event], Any]:
