@@ -36,8 +36,8 @@ from bench.engine_lanes import (
     write,
 )
 from bench.engine_report import Figures, Growth, LaneFigures, Series
-from bench.engine_run import Mode
 from bench.peer import ECS, ROOT, ROUTED, Outcome, Peer, PeerError, install
+from detectors.sigma.inputs import Mode
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 

@@ -18,9 +18,9 @@ import msgspec
 
 from almena.event import decode
 from bench.engine_lanes import LABELS
-from bench.engine_run import Mode, Pair, matcher, verdicts
+from bench.engine_run import Pair, loaded, matcher, verdicts
 from bench.peer import ECS, ROUTED, Peer
-from detectors.sigma.loader import load_rules
+from detectors.sigma.inputs import Mode
 from detectors.sigma.logsource import Route, origin_of, route_of
 from detectors.sigma.rules import Correlation, LogSource, Rule, RuleSet
 
@@ -171,14 +171,14 @@ def _stated(source: LogSource) -> dict[str, str]:
 
 def compare(rules: Path, mode: Mode, events: Path, half: int, peer: Peer) -> Compared:
     """Run both sides over `events` and say where they differ."""
-    ruleset = load_rules([rules], mode=mode)
+    ruleset = loaded(rules, mode)
     ours = set(verdicts(matcher(ruleset), events)[1])
     judge = Judge(ruleset.by_id, events)
     mapping: Sequence[str] = ()
     runs: dict[str, set[Pair]] = {}
     if mode == "ecs":
         pipeline = events.with_name(SAME_NAMES)
-        pipeline.write_bytes(same_names(load_rules([rules], mode="native"), ruleset))
+        pipeline.write_bytes(same_names(loaded(rules, "native"), ruleset))
         mapping = ECS
         runs[OUR_NAMES] = set(peer.pairs(rules, events, (*ROUTED, "--pipeline", str(pipeline))))
     runs["routed"] = set(peer.pairs(rules, events, (*ROUTED, *mapping)))
