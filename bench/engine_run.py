@@ -17,8 +17,8 @@ from typing import TypeAlias, cast
 
 import msgspec
 
+from almena.detect import SLICE
 from almena.event import Batch, decode
-from almena.stage import LARGEST_STEP
 from bench.engine_core import peak, pin
 from detectors.sigma.cache import load_rules
 from detectors.sigma.detector import SigmaDetector
@@ -68,7 +68,7 @@ def verdicts(match: Match, path: Path) -> tuple[int, list[Pair]]:
     found: list[Pair] = []
     count = 0
     with path.open("rb") as file:
-        while lines := list(islice(file, LARGEST_STEP)):
+        while lines := list(islice(file, SLICE)):
             for number, rules in enumerate(match(Batch(map(decode, lines), lines)), count):
                 if rules:
                     found += [(number, rule) for rule in rules]

@@ -16,11 +16,11 @@ from detectors.sigma.rules import Rule
 MOST_SETS = 16_384
 """Sets of predicates for which the rules worth asking are remembered."""
 
-LESSON = 2_048
+LESSON = 512
 """Judgements after which the guesses about how rare a predicate is give way to what was seen; again at `AGAIN` times
 as many."""
 
-AGAIN = 16
+AGAIN = 64
 
 _GUESS = 0.02
 """What the guess still counts for beside what was seen."""

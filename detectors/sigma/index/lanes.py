@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from almena.event import Event
 from detectors.sigma.index.atoms import NONE, Held
-from detectors.sigma.logsource import READ, WINDOWS, Route, origin_of, route_of
+from detectors.sigma.logsource import READ, WINDOWS, Origin, Route, origin_of, route_of
 from detectors.sigma.rules import LogSource
 from detectors.sigma.values import ENVELOPE, MISFIT
 
@@ -91,12 +91,12 @@ class _Shape:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         known = set(names)
-        read = [name for aliases in READ for name in aliases if name in known]
-        # Windows events are routed without their categories, which are lists that make poor keys.
-        windows = not known.isdisjoint(WINDOWS)
-        own = [name for name in read if not (windows and name in ("event.category", "event.type"))]
+        read = [[name for name in aliases if name in known] for aliases in READ]
+        # Windows events are routed without what only others need, such as categories: lists, which make poor keys.
+        unused = _OF_OTHERS if not known.isdisjoint(WINDOWS) else frozenset()
+        own = [names[0] for names in read if names and names[0] not in unused]
         self.own = tuple(own)
-        self.partial = len(own) < len(read)
+        self.partial = not unused.isdisjoint(known)
         self.key: Callable[[Event], Any] = itemgetter(*own) if own else lambda event: None
         self.lanes: dict[Any, Lane | None] = {}
 
@@ -169,7 +169,7 @@ class Lanes:
         origin = origin_of(event)
         fixed = {name: event[name] for name in shape.own if _same(event[name])}
         lane = self._lane(names, self._reach(route_of(origin)), fixed)
-        if len(str(key)) <= LONGEST_KEY and not (shape.partial and (origin.category or origin.type)):
+        if len(str(key)) <= LONGEST_KEY and not _otherwise(origin, event, shape):
             if self._count >= MOST_LANES:
                 self._forget()
             self._count += 1
@@ -205,6 +205,15 @@ class Lanes:
             texts=_getter(searched),
             pairs=self._pairs(reach, frozenset(names)) if reach.pairs else NONE,
         )
+
+
+_OF_OTHERS = frozenset(("event.category", "event.type", "process.name", "host.os.type"))
+
+
+def _otherwise(origin: Origin, event: Event, shape: _Shape) -> bool:
+    """True for the odd event that is routed by something else than its shape lets expect."""
+    others = shape.partial and (origin.category or origin.type or origin.process)
+    return bool(others) or any(event[name] is None for name in shape.own)
 
 
 def _same(value: object) -> bool:

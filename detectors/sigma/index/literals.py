@@ -13,6 +13,9 @@ from detectors.sigma.values import fold
 PIECE = 65_536
 """Characters of one pass; what it finds is in memory at once."""
 
+DENSE = 500_000
+"""Characters of literals up to which the fastest automaton is made, which takes some hundred bytes for each."""
+
 Words: TypeAlias = Mapping[str, int]
 """Literals and the number of what each means."""
 
@@ -37,7 +40,8 @@ class Literals:
         self._longest = max(map(len, patterns), default=1)
         self._separator = _unused(patterns)
         self._lower = lower
-        self._automaton = AhoCorasick(patterns, implementation=Implementation.DFA, store_patterns=False)
+        kind = Implementation.DFA if sum(map(len, patterns)) <= DENSE else Implementation.ContiguousNFA
+        self._automaton = AhoCorasick(patterns, implementation=kind, store_patterns=False)
 
     def search(self, texts: Sequence[str], found: Found) -> None:
         """Add to `found`, by the text's place, the numbers of the literals that are there."""
