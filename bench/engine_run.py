@@ -6,7 +6,6 @@ Each timed file is run once, in order; the line has one entry of each list for e
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import msgspec
 
 from almena.detect import SLICE
 from almena.event import Batch, decode
+from almena.heap import settle
 from bench.engine_core import peak, pin
 from detectors.sigma.cache import load_rules
 from detectors.sigma.detector import SigmaDetector
@@ -90,9 +90,9 @@ def main() -> None:
     began = time.perf_counter()
     ruleset = loaded(Path(rules), cast("Mode", mode))
     match = matcher(ruleset)
+    settle()  # as the detect role does; the collector stays on
     run = Run(len(ruleset.rules), time.perf_counter() - began, peak(), [], [], [], [], [])
     verdicts(match, Path(warm))
-    gc.collect()  # What loading and warming left is not the timed events' to clear away; the collector stays on.
     for name in timed:
         wall, cpu = time.perf_counter(), time.process_time()
         events, found = verdicts(match, Path(name))

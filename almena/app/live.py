@@ -17,6 +17,7 @@ from almena.config import DetectSettings
 from almena.detect import alert_record
 from almena.errors import BusError
 from almena.event import Event
+from almena.heap import settle
 from almena.hit import Hit
 from detectors.sigma.announce import over_budget
 from detectors.sigma.budget import Budget, Costs
@@ -103,6 +104,7 @@ class LiveRules:
     def replace(self, rules: RuleSet) -> None:
         """Run another set from the next event on, and say so."""
         self.detector.replace(rules)
+        settle()
         self._exported = {}
         log.info("rules exchanged: %d in use, %d rejected, set %s", *_sizes(rules), rules.hash)
         self._tell()

@@ -102,6 +102,7 @@ def detect(config: Config, stop: threading.Event, name: str) -> None:
     from almena.app.live import LiveRules
     from almena.app.reloading import Reloading
     from almena.detect import Detect, hit_record
+    from almena.heap import settle
     from detectors.sigma.detector import SigmaDetector
 
     bus = bus_of(config)
@@ -128,6 +129,7 @@ def detect(config: Config, stop: threading.Event, name: str) -> None:
             seal=seal,
         )
 
+    settle()
     with rules.watched(sigma.prepare):
         Stage("detect", bus.session(EVENTS, group="detect", member=name), open_work, live.between).run(stop)
     bus.close()
@@ -137,6 +139,7 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
     """Run correlations and baselines over hits."""
     from almena.app.reloading import Reloading
     from almena.correlate import Correlate
+    from almena.heap import settle
 
     bus = bus_of(config)
     rules = Reloading(config, "correlate", name, bus)
@@ -156,6 +159,7 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
                 work.replace(operators)
 
     stage = Stage("correlate", bus.session(HITS, group="correlate", member=name), open_work, between)
+    settle()
     with rules.watched():
         stage.run(stop)
     bus.close()
