@@ -81,9 +81,9 @@ def build(
 ) -> Alert:
     """One alert document.
 
-    `rule` has `id`, `name`, `version`, and may have `reference`, `tags` (Sigma's), `description`; `words` maps
-    `es` and `en` to the rendered texts (`title`, `what_happened`, `what_to_do`, ...); `first` and `last` are the
-    events (or the hit's fields) it rests on; `revision` is (watermark, count): the highest wins.
+    `rule` has `id`, `name`, `version`, and may have `reference`, `tags` (Sigma's), `description`, `license` and
+    `author`; `words` maps `es` and `en` to the rendered texts (`title`, `what_happened`, `what_to_do`, ...); `first`
+    and `last` are the events (or the hit's fields) it rests on; `revision` is (watermark, count): the highest wins.
     """
     last = first if last is None else last
     return check(
@@ -125,9 +125,11 @@ def _event(first: Event, last: Event, level: str, reason: str) -> Alert:
 def _rule(rule: Mapping[str, Any]) -> Alert:
     found: Alert = {"rule.id": str(rule["id"]), "rule.name": str(rule["name"])}
     found["rule.version"] = str(rule.get("version", ""))
-    for name in ("reference", "description"):
+    for name in ("reference", "description", "license"):
         if rule.get(name):
             found[f"rule.{name}"] = str(rule[name])
+    if isinstance(author := rule.get("author"), str):
+        found["rule.author"] = [name for part in author.split(",") if (name := part.strip())]
     return found | threat(rule.get("tags") or ())
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from almena.words import condition_faults
 from detectors.sigma.attack import fault_of
 from detectors.sigma.expression import Expression, Named, Predicate
 from detectors.sigma.logic import fate, too_broad, without
@@ -55,6 +56,7 @@ def doubts(item: Rule | Correlation) -> Iterator[Doubt]:
     if isinstance(item, Rule):
         yield from _logic(item.expression)
         yield from _selections(item)
+        yield from (("words", fault) for fault in condition_faults(item.document, set(_named(item.expression))))
         yield from _logsource(item)
         for name, selection in item.document["detection"].items():
             if name not in _NOT_SELECTIONS:

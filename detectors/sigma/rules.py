@@ -64,6 +64,8 @@ class Stated:
             "reference": references[0],
             "tags": self.document.get("tags") or [],
             "description": self.document.get("description"),
+            "author": self.document.get("author"),
+            "license": self.document.get("license"),
         }
 
 

@@ -73,6 +73,14 @@ def test_an_alert_is_a_document_with_all_it_needs() -> None:
     assert stamp(alert, NOW)["event.ingested"] == format_time(NOW)
 
 
+def test_an_alert_names_who_wrote_the_rule_and_its_licence() -> None:
+    rule = {"id": "r1", "name": "A rule", "author": "Ana López, frack113", "license": "DRL-1.1"}
+    alert = made(rule=rule)
+    assert alert["rule.author"] == ["Ana López", "frack113"]
+    assert alert["rule.license"] == "DRL-1.1"
+    assert "rule.author" not in made()
+
+
 def test_an_event_cannot_say_what_only_an_alert_does() -> None:
     forged = EVENT | {
         "event.kind": "state",
