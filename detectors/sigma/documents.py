@@ -25,7 +25,7 @@ class Document:
     @property
     def label(self) -> str:
         """What to call it in a message: its id, its title, or its file."""
-        return str(self.content.get("id") or self.content.get("title") or self.file)
+        return str(self.content.get("id") or self.content.get("title") or self.file)[:200]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from itertools import islice
 from typing import Any
 
 from sigma.conditions import (
@@ -19,7 +21,7 @@ from sigma.filters import SigmaFilter
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections, SigmaRule
 
 from almena.errors import RuleError
-from detectors.sigma.expression import And, Expression, Named, Not, any_of, both
+from detectors.sigma.expression import And, Expression, Named, Not, any_of, both, predicates
 from detectors.sigma.modifiers import plain
 from detectors.sigma.pipelines import Mapping
 from detectors.sigma.predicates import expression_of
@@ -29,17 +31,26 @@ from detectors.sigma.rules import LogSource
 LONGEST_CONDITION = 10_000
 """Characters of a condition; longer ones are refused."""
 
+MOST_VALUES = 20_000
+"""Values of one rule, each counted as often as the condition asks it; the most of SigmaHQ's rules are 4,432."""
+
 DEEPEST_CONDITION = 20
 """Parentheses within parentheses of a condition; deeper ones are refused."""
+
+_LONG = re.compile(r"(\S{60})\S{20,}")
+_OBJECT = re.compile(r"<[\w.]{0,80}?(?:Sigma)?(\w{1,80}) object at 0x[0-9a-f]{1,16}>", re.ASCII)
+_READ = 20_000
 
 
 def reason_of(error: Exception) -> str:
     """What a person is told about a rule that raised `error`."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    if isinstance(error, (RuleError, SigmaError)):
-        return " ".join(str(error).split())[:500] or type(error).__name__
-    return f"malformed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    said = _OBJECT.sub(r"\1", _LONG.sub(r"\1…", str(error)[:_READ]))
+    said = " ".join(said.split())[:500]
+    if said and isinstance(error, (RuleError, SigmaError)):
+        return said
+    return f"malformed: {type(error).__name__}: {said}"
 
 
 def logsource_of(content: dict[str, Any]) -> LogSource:
@@ -115,7 +126,10 @@ def _conditions(detections: SigmaDetections, zone: str) -> tuple[Expression, str
     selections: dict[str, Expression] = {}
     found = [_condition(condition, detections, selections, zone) for condition in detections.parsed_condition]
     texts = [condition.condition for condition in detections.parsed_condition]
-    return any_of(found), texts[0] if len(texts) == 1 else " or ".join(f"({text})" for text in texts)
+    expression = any_of(found)
+    if next(islice(predicates(expression), MOST_VALUES, None), None) is not None:
+        raise RuleError(f"it asks for more than {MOST_VALUES} values; write several rules")
+    return expression, texts[0] if len(texts) == 1 else " or ".join(f"({text})" for text in texts)
 
 
 def _condition(

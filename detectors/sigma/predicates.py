@@ -37,11 +37,17 @@ _COMPARE = {
 }
 
 
+LONGEST_VALUE = 4_096
+"""Characters of one value or pattern, modifiers applied; the longest of SigmaHQ's rules has 178."""
+
+
 def expression_of(field: str | None, value: SigmaType, zone: str) -> Expression:
     """What `value` asks of `field` (None: of the whole event); raises RuleError for what cannot be asked."""
     if isinstance(value, SigmaExpansion):
         return any_of([expression_of(field, item, zone) for item in value.values])
     predicate = _anywhere(value) if field is None else _of_field(field, value, zone)
+    if isinstance(predicate.value, str) and len(predicate.value) > LONGEST_VALUE:
+        raise RuleError(f"{field or 'a keyword'} has a value longer than {LONGEST_VALUE} characters")
     if predicate.op in ("wildcard", "re"):
         compile_pattern(str(predicate.value))
     return predicate
