@@ -62,7 +62,7 @@ def documents(file: str, text: str) -> Iterator[Document | Broken]:
             previous = _merged(previous, content)
             yield Document(file, _own_id(previous, content, seen))
         elif action is not None:
-            yield Broken(file, file, f"unknown action {action!r}; known are global, reset and repeat")
+            yield Broken(file, file, f"unknown action {str(action)[:60]!r}; known are global, reset and repeat")
         elif "correlation" in content or "filter" in content:
             yield Document(file, content)
         else:
