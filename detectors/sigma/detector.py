@@ -219,18 +219,16 @@ class SigmaDetector:
         return Batch(flat, events.lines) if isinstance(events, Batch) else flat
 
     def _prepared(self, event: Event) -> Event:
-        if _PLAIN.issuperset(map(type, event.values())) or not any(map(_nested, event.values())):
+        kinds = set(map(type, event.values()))
+        if dict not in kinds and (list not in kinds or not _holds_objects(event)):
             return event
         own = {name: value for name, value in event.items() if not isinstance(value, dict)}
         return own | native_windows(event)
 
 
-_PLAIN = frozenset((str, int, float, bool, type(None)))
-
-
-def _nested(value: object) -> bool:
-    kind = type(value)
-    return kind is dict or (kind is list and dict in map(type, value))  # type: ignore[call-overload]
+def _holds_objects(event: Event) -> bool:
+    lists = [value for value in event.values() if type(value) is list]
+    return any(dict in map(type, value) for value in lists)
 
 
 def _kept(names: Sequence[str], view: View) -> dict[str, Any]:
