@@ -8,7 +8,7 @@ from typing import Any
 
 from almena.event import Event
 from collectors.parsers.common import address, given, number
-from collectors.parsers.windows_meanings import MEANINGS, Meaning
+from collectors.parsers.windows_meanings import DEFENDER, MEANINGS, Meaning
 
 _NOTHING = frozenset(("", "-", "%%1793", "S-1-0-0", "NULL SID", "(null)", "LOCAL"))
 _LOGON_TYPES = {
@@ -192,10 +192,20 @@ def _powershell(event: Event, code: str, data: Mapping[str, str]) -> None:
                 event["user.domain"] = domain
 
 
+def _defender(event: Event, code: str, data: Mapping[str, str]) -> None:
+    """The first file of `containerfile:_C:\\a.zip; file:_C:\\a.zip->b.exe`, which is how Defender says where."""
+    for part in data.get("Path", "")[:8_192].split(";", 16):
+        kind, found, path = part.strip().partition(":_")
+        if found and kind == "file" and path:
+            event["file.path"] = path
+            return
+
+
 _MORE: dict[str, Callable[[Event, str, Mapping[str, str]], None]] = {
     "security": _security,
     "sysmon": _sysmon,
     "powershell": _powershell,
+    DEFENDER: _defender,
 }
 
 

@@ -191,6 +191,9 @@ _IMAGE = (
     ("process.executable", "Image"),
     ("process.pid", "ProcessId"),
     ("process.entity_id", "ProcessGuid"),
+    ("process.command_line", "CommandLine"),
+    ("process.parent.executable", "ParentImage"),
+    ("process.parent.command_line", "ParentCommandLine"),
 )
 _SOURCE_IMAGE = (
     ("process.executable", "SourceImage"),
@@ -215,10 +218,7 @@ _SYSMON: dict[str, Meaning] = {
         ("start",),
         (
             *_IMAGE,
-            ("process.command_line", "CommandLine"),
             ("process.working_directory", "CurrentDirectory"),
-            ("process.parent.executable", "ParentImage"),
-            ("process.parent.command_line", "ParentCommandLine"),
             ("process.parent.pid", "ParentProcessId"),
             ("process.parent.entity_id", "ParentProcessGuid"),
             *((f"process.pe.{field}", datum) for field, datum in _PE),
@@ -283,7 +283,25 @@ _SYSTEM: dict[str, Meaning] = {
     ),
 }
 
+DEFENDER = "microsoft-windows-windows defender/operational"
+"""The last part of the name of Microsoft Defender's data set: its channel."""
+
+_DEFENDER: dict[str, Meaning] = {
+    code: Meaning(action, ("malware",), ("info",), (("rule.name", "ThreatName"),))
+    for code, action in (
+        ("1006", "found-malware"),
+        ("1007", "acted-on-malware"),
+        ("1008", "failed-to-act-on-malware"),
+        ("1015", "found-suspicious-behavior"),
+        ("1116", "detected-malware"),
+        ("1117", "acted-on-malware"),
+        ("1118", "failed-to-act-on-malware"),
+        ("1119", "failed-to-act-on-malware"),
+    )
+}
+
 MEANINGS: dict[str, dict[str, Meaning]] = {
+    DEFENDER: _DEFENDER,
     "security": _SECURITY,
     "sysmon": _SYSMON,
     "powershell": _POWERSHELL,

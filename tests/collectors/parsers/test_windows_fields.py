@@ -64,3 +64,18 @@ def test_hashes_are_lowercase_and_empty_ones_are_left_out() -> None:
     assert (event["process.hash.sha1"], event["process.pe.imphash"]) == ("ab", "cd")
     assert "process.hash.md5" not in event
     assert (event["user.domain"], event["user.name"]) == ("SFA", "ana")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (r"file:_C:\Users\ana\eicar.com", r"C:\Users\ana\eicar.com"),
+        (r"containerfile:_C:\a.zip; file:_C:\a.zip->b.exe", r"C:\a.zip->b.exe"),
+        ("process:_pid:5476,ProcessStart:1", None),
+        ("", None),
+    ],
+)
+def test_what_defender_found_and_where(path: str, expected: str | None) -> None:
+    event = enriched("microsoft-windows-windows defender/operational", "1116", ThreatName="EICAR", Path=path)
+    assert (event["rule.name"], event["event.category"]) == ("EICAR", ["malware"])
+    assert event.get("file.path") == expected
