@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 
+YOUNG = 50_000
+"""Objects made before the collector looks at the youngest: a slice of events is made and gone between two looks."""
+
 
 def settle() -> None:
     """Collect once, then leave everything that is alive now out of later collections; call it after loading.
@@ -13,3 +16,4 @@ def settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG, 20, 100)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from almena import metrics
 from almena.alert import ENTITY_FIELDS, Alert, alert_id, build
 from almena.clock import parse_time
-from almena.event import Batch, Event, event_time
+from almena.event import Event, event_time
 from almena.hit import IDENTITY, WIDEST, Hit, group_key
 from almena.words import KEYS, fields_of, words_of
 from detectors.correlation import CorrelationOperator, Node, short
@@ -109,13 +110,16 @@ class SigmaDetector:
     def __init__(
         self,
         ruleset: RuleSet,
-        engine: Callable[[Sequence[Rule]], Engine] = IndexEngine,
+        engine: Callable[[Sequence[Rule]], Engine] | None = None,
         *,
         shadow: Collection[str] = (),
         over: Mapping[str, Over] | None = None,
         sample: int = SAMPLE,
     ) -> None:
-        """`engine` compiles rules; `shadow` lists ids or names, `over` the decisions about rules over budget."""
+        """`engine` compiles rules, the index when none is given.
+
+        `shadow` lists ids or names, `over` the decisions about rules over budget.
+        """
         self._make = engine
         self._listed = tuple(shadow)
         self._over = dict(over or {})
@@ -178,9 +182,10 @@ class SigmaDetector:
 
     def _select(self, engine: Engine, events: Sequence[Event]) -> Iterator[Hit | Alert]:
         flat = self._flat(events)
-        for prepared, matched in zip(flat, engine.match_all(flat), strict=True):
+        for event, matched in zip(flat, engine.match_all(flat), strict=True):
             if not matched:
                 continue
+            prepared = flattened(event) if self._native else event
             view = View(prepared)
             for rule in matched:
                 self._counters[rule.id].inc()
@@ -194,8 +199,9 @@ class SigmaDetector:
 
     def _compile(self, ruleset: RuleSet) -> _Compiled:
         aside = overdrawn(ruleset, self._over)
-        engine = self._make([rule for rule in ruleset.rules if rule.id not in aside])
-        slow = self._make([rule for rule in ruleset.rules if rule.id in aside]) if aside else None
+        make = self._make or partial(IndexEngine, flatten=flattened if ruleset.mode == "native" else None)
+        engine = make([rule for rule in ruleset.rules if rule.id not in aside])
+        slow = make([rule for rule in ruleset.rules if rule.id in aside]) if aside else None
         return _Compiled(engine, slow, aside)
 
     def _adopt(self, ruleset: RuleSet, compiled: _Compiled) -> None:
@@ -213,17 +219,17 @@ class SigmaDetector:
         metrics.forget_rules({rule: before[rule] for rule in before.keys() - self._exported.keys()})
 
     def _flat(self, events: Sequence[Event]) -> Sequence[Event]:
-        if not self._native:
-            return events
-        flat = [self._prepared(event) for event in events]
-        return Batch(flat, events.lines) if isinstance(events, Batch) else flat
+        """The events as engines take them; the index looks into objects by itself, where a rule asks for one."""
+        return list(map(flattened, events)) if self._native and self._make is not None else events
 
-    def _prepared(self, event: Event) -> Event:
-        kinds = set(map(type, event.values()))
-        if dict not in kinds and (list not in kinds or not _holds_objects(event)):
-            return event
-        own = {name: value for name, value in event.items() if not isinstance(value, dict)}
-        return own | native_windows(event)
+
+def flattened(event: Event) -> Event:
+    """A native record with dotted names for what its objects hold; one without objects as it is."""
+    kinds = set(map(type, event.values()))
+    if dict not in kinds and (list not in kinds or not _holds_objects(event)):
+        return event
+    own = {name: value for name, value in event.items() if not isinstance(value, dict)}
+    return own | native_windows(event)
 
 
 def _holds_objects(event: Event) -> bool:

@@ -16,7 +16,7 @@ from detectors.sigma.index.atoms import NONE, Atoms, Condition, Held, numbers_of
 from detectors.sigma.index.field import FieldIndex
 from detectors.sigma.index.judge import Judge, Verdict
 from detectors.sigma.index.keywords import Keywords
-from detectors.sigma.index.lanes import NOWHERE, Column, Lane, Lanes, Reach, Row
+from detectors.sigma.index.lanes import NOWHERE, Column, Flatten, Lane, Lanes, Reach, Row
 from detectors.sigma.index.memo import BUDGET, Budget, Memory, ValueMemo
 from detectors.sigma.matching import test_of
 from detectors.sigma.rules import LogSource, Rule
@@ -34,8 +34,9 @@ COLUMN = 24
 class IndexEngine:
     """Answers batches of events, as asking each rule in turn would."""
 
-    def __init__(self, rules: Sequence[Rule], *, budget: int = BUDGET) -> None:
-        """`budget` in bytes bounds what is remembered of events."""
+    def __init__(self, rules: Sequence[Rule], *, budget: int = BUDGET, flatten: Flatten | None = None) -> None:
+        """`budget` in bytes bounds what is remembered of events; `flatten` is for events with objects in them."""
+        self._flatten = flatten
         self._rules = tuple(rules)
         self._atoms = Atoms()
         self._judge = Judge(self._rules, self._atoms)
@@ -47,10 +48,14 @@ class IndexEngine:
             if not predicate.op.startswith("fieldref_"):
                 fields[predicate.field].append((number, predicate))
         self._keywords = fields.pop(None, [])
-        self._fields = {name: ValueMemo(FieldIndex(found), self._budget) for name, found in fields.items() if name}
+        self._fields = {
+            name: ValueMemo(FieldIndex(found), self._budget, objects=flatten is not None)
+            for name, found in fields.items()
+            if name
+        }
         self._keyword_indexes: dict[Held, Keywords] = {}
         self._spent: dict[int, float] = {}
-        self._lanes = Lanes(groups, self._column, self._pairs)
+        self._lanes = Lanes(groups, self._column, self._pairs, flatten)
 
     def match(self, event: Event) -> Verdict:
         """The rules that one event matches, in the order they were loaded."""
@@ -131,7 +136,8 @@ class IndexEngine:
         """What holds of a predicate that compares two fields of an event."""
         test, yes = test_of(self._atoms.predicates[number]), frozenset((number,))
         began = perf_counter_ns()
-        found = [yes if test(View(event)) else NONE for event in group]
+        flat = group if self._flatten is None else map(self._flatten, group)
+        found = [yes if test(View(event)) else NONE for event in flat]
         self._spent[number] = self._spent.get(number, 0.0) + perf_counter_ns() - began
         return found
 

@@ -100,6 +100,10 @@ class Keywords:
         events: list[str] = list(map(_BETWEEN.join, zip(*plain, strict=True))) if plain else [""] * count
         if rest:
             events = list(map(_with, events, zip(*rest, strict=True)))
+        if self._usual and self._others is None:
+            answers = self._each.answers(events)
+            self._tally(count, sum(map(bool, answers)))
+            return answers
         found: dict[int, Held] = {}
         if self._database is not None:
             self._search(events, found)
@@ -109,9 +113,6 @@ class Keywords:
         return [found.get(place, NONE) for place in range(count)] if found else ()
 
     def _search(self, events: Sequence[str], found: dict[int, Held]) -> None:
-        if self._usual:
-            self._each_once(events, found)
-            return
         joined = _BETWEEN.join(events)
         if joined.isascii():
             self._scan(joined.encode(), events, list(map(len, events)), found)

@@ -33,6 +33,9 @@ LONGEST_KEY = 1_024
 Places: TypeAlias = frozenset[int]
 """Positions of rules in the order they were loaded."""
 
+Flatten: TypeAlias = Callable[[Event], Event]
+"""From an event with objects in it to one with dotted names; others stay as they are."""
+
 Column: TypeAlias = Callable[[Sequence[object]], Sequence[Held]]
 """From the values of one field in many events to what holds for each."""
 
@@ -88,7 +91,7 @@ class _Shape:
 
     __slots__ = ("key", "lanes", "names", "own", "partial")
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], outer: frozenset[str]) -> None:
         self.names = names
         known = set(names)
         read = [[name for name in aliases if name in known] for aliases in READ]
@@ -98,6 +101,8 @@ class _Shape:
         self.own = tuple(own)
         self.partial = not unused.isdisjoint(known)
         self.key: Callable[[Event], Any] = itemgetter(*own) if own else lambda event: None
+        if not outer.isdisjoint(known):
+            self.key = _with_types(self.key, [name for name in names if name in outer])
         self.lanes: dict[Any, Lane | None] = {}
 
 
@@ -109,15 +114,19 @@ class Lanes:
         groups: Sequence[tuple[LogSource, Reach]],
         column: Callable[[str], Column],
         pairs: Callable[[Reach, frozenset[str]], Held],
+        flatten: Flatten | None = None,
     ) -> None:
         """`groups` are the rules by log source.
 
         `column` gives what answers a field; `pairs` says which of a reach's pairs have both their fields among the
-        names of a shape.
+        names of a shape. `flatten` is for events with objects in them, and called where rules look into one.
         """
         self._groups = groups
         self._column = column
         self._pairs = pairs
+        self._flatten = flatten
+        fields = frozenset().union(*(reach.fields for _, reach in groups))
+        self._outer = _outer(chain(fields, ENVELOPE, *READ)) if flatten else frozenset()
         self._reaches: dict[Route, Reach] = {}
         self._shapes: dict[tuple[str, ...], _Shape] = {}
         self._open_shapes: dict[tuple[str, ...], _Shape] = {}
@@ -142,6 +151,9 @@ class Lanes:
         return found
 
     def _look(self, event: Event) -> tuple[Event, Lane | None]:
+        if self._flatten is not None and _of_objects(event, self._outer):
+            event = self._flatten(event)
+            return event, self._find(event, self._open_shapes)
         misfit = event.get(MISFIT)
         if isinstance(misfit, dict):
             event = {**event, **misfit, **{name: value for name, value in event.items() if value is not None}}
@@ -152,7 +164,7 @@ class Lanes:
         names = tuple(event)
         shape = shapes.get(names)
         if shape is None:
-            shape = _Shape(names)
+            shape = _Shape(names, self._outer)
             if len(names) <= MOST_FIELDS and sum(map(len, names)) <= LONGEST_KEY * 16:
                 if len(shapes) >= MOST_SHAPES:
                     self._forget()
@@ -214,6 +226,23 @@ def _otherwise(origin: Origin, event: Event, shape: _Shape) -> bool:
     """True for the odd event that is routed by something else than its shape lets expect."""
     others = shape.partial and (origin.category or origin.type or origin.process)
     return bool(others) or any(event[name] is None for name in shape.own)
+
+
+def _outer(fields: Iterable[str]) -> frozenset[str]:
+    """Names of objects that may hold one of `fields`, and of those that routing looks at."""
+    parts = [name.split(".") for name in fields]
+    return frozenset(".".join(part[:end]) for part in parts for end in range(1, len(part))) | {"Event"}
+
+
+def _with_types(key: Callable[[Event], Any], outer: Sequence[str]) -> Callable[[Event], Any]:
+    """Events whose outer names hold objects, and those where they hold texts, are not of one shape."""
+    return lambda event: (key(event), *[type(event[name]) for name in outer])
+
+
+def _of_objects(event: Event, outer: frozenset[str]) -> bool:
+    """True where an object or a list is what rules look into, or where routing looks for a text."""
+    looked = chain(outer.intersection(event), chain.from_iterable(READ))
+    return any(type(event.get(name)) in (dict, list) for name in looked)
 
 
 def _same(value: object) -> bool:

@@ -112,9 +112,10 @@ class Memory(Generic[K, V]):
 class ValueMemo:
     """The answers of one field's values."""
 
-    def __init__(self, index: FieldIndex, budget: Budget) -> None:
-        """`index` answers what is not known."""
+    def __init__(self, index: FieldIndex, budget: Budget, *, objects: bool = False) -> None:
+        """`index` answers what is not known; with `objects` values that are such belong to other fields."""
         self.index = index
+        self._objects = objects
         self._texts: Memory[str, Held] = budget.memory()
         self._others: Memory[object, Held] = budget.memory()
         self._asked = 0
@@ -214,6 +215,13 @@ class ValueMemo:
 
     def _of_other(self, value: object) -> Held:
         """The answer of one value, remembered by a key that no value of another meaning has."""
+        if self._objects:
+            if type(value) is dict and value:
+                return NONE
+            if type(value) is list and any(type(item) is dict for item in value):
+                value = [item for item in value if type(item) is not dict]
+                if not value:
+                    return NONE
         key = _key(value)
         if key is None:
             return self._ask(value)
