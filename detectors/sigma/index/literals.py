@@ -135,6 +135,6 @@ class Literals:
 
 
 def _unused(patterns: Iterable[str]) -> str:
-    """A character that stands in no pattern."""
+    """A character that stands in no pattern, also in lower case."""
     used = set().union(*map(set, patterns))
-    return next(char for code in range(0x110000) if (char := chr(code)) not in used)
+    return next(char for code in range(0x110000) if (char := chr(code)) not in used and fold(char) == char)
