@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from sigma_engines import ENGINES
 from sigma_naive import NaiveEngine
 from sigma_strategies import EVENTS, detections, written
 
+from almena.event import Batch
 from detectors.sigma.evaluator import Engine
 from detectors.sigma.index.engine import IndexEngine
 from detectors.sigma.inputs import Mode, gather
@@ -94,13 +96,28 @@ def test_random_rules_over_random_events(found: list[dict[str, Any]], events: li
                 assert [rule.title for rule in engine.match(event)] == titles, (make, event)
 
 
-@settings(max_examples=100)
-@given(detections(), st.lists(EVENTS, min_size=1, max_size=12))
-def test_a_batch_answers_as_its_events_do(found: dict[str, Any], events: list[dict[str, Any]]) -> None:
+def lines_of(event: dict[str, Any], plain: bool) -> bytes | None:
+    """The event as JSON in one of the ways that writers have; None for what JSON cannot say or nobody would read."""
+    try:
+        line = json.dumps(event, ensure_ascii=plain, allow_nan=False).replace("/", "\\/" if plain else "/").encode()
+        msgspec.json.decode(line)
+    except (ValueError, msgspec.DecodeError):
+        return None
+    return line
+
+
+@settings(max_examples=200)
+@given(detections(), st.lists(st.tuples(EVENTS, st.booleans()), min_size=1, max_size=12))
+def test_batches_answer_as_their_events_do(found: dict[str, Any], written: list[tuple[dict[str, Any], bool]]) -> None:
+    """Also where the bytes are known that the events were read from."""
     rules = rules_of([found])
-    events = [event | {"event.dataset": "windows.test"} for event in events]
-    one, many = IndexEngine(rules), IndexEngine(rules)
-    assert [list(verdict) for verdict in many.match_all(events)] == [list(one.match(event)) for event in events]
+    lines = [line for event, plain in written if (line := lines_of(event | {"event.dataset": "windows.x"}, plain))]
+    events = [msgspec.json.decode(line) for line in lines]
+    naive = NaiveEngine(rules)
+    expected = [naive.match(event) for event in events]
+    for engine in (IndexEngine(rules), IndexEngine(rules, budget=3_000)):
+        for batch in (events, Batch(events, lines), Batch(events, lines)):
+            assert [list(verdict) for verdict in engine.match_all(batch)] == expected
 
 
 @pytest.mark.parametrize(
