@@ -21,7 +21,7 @@ TIMES = ["2025-12-01T04:34:56.000000Z", "2025-12-01T04:34:56-06:00", "2024-02-29
 SPOKEN = [*LETTERS, *FOREIGN, *ODD, *NUMBERS, *DASHED]
 
 WILD = ["a*", "*a", "a?b", "*a*b*", "?", "??", "*?", r"\*"]
-WILD += [r"a\?", r"a\\*", r"\\\*", "a*b?", "*ñ?*", "*İ*", "ΟΔ?Σ", "*\\", "*-a*"]
+WILD += [r"a\?", r"a\\*", r"\\\*", "a*b", "a*b?", "*ñ?*", "*İ*", "ΟΔ?Σ", "*\\", "*-a*"]
 WORDS = st.sampled_from([*SPOKEN, *WILD])
 FULL = WORDS.filter(bool)
 SCALARS = WORDS | st.integers(-3, 6) | st.booleans() | st.none() | st.sampled_from([1.5, 5.0, 0.0, 10**20])
@@ -42,6 +42,8 @@ EXPRESSIONS = [
     "ñ",
     "(?i)Ñ",
     "^.{1,3}$",
+    "(?s)^a.b$",
+    "(?s)^a.*b$",
 ]
 PATTERNS = st.sampled_from(EXPRESSIONS)
 NETWORKS = st.sampled_from(["10.0.0.0/8", "::1/128", "fe80::/10", "0.0.0.0/0", "10.1.2.3/32"])

@@ -12,6 +12,7 @@ from detectors.sigma.index.atoms import NONE, Held
 from detectors.sigma.index.literals import Literals
 from detectors.sigma.index.patterns import Patterns
 from detectors.sigma.matching import COMPARE
+from detectors.sigma.regex import compile_pattern
 from detectors.sigma.values import address, fold, number, time_part
 
 MOST_SETS = 4_096
@@ -48,7 +49,10 @@ class FieldIndex:
             if predicate.op in _LITERAL and not predicate.part:
                 self._literal(place, predicate, words[predicate.cased])
             elif predicate.op in ("wildcard", "re"):
-                patterns[predicate.cased or predicate.op == "re"][str(predicate.value)] = place
+                known = patterns[predicate.cased or predicate.op == "re"]
+                if known.setdefault(str(predicate.value), place) != place:
+                    # An expression that is written as a wildcard's pattern is.
+                    self._single.append((place, _searching(str(predicate.value))))
             else:
                 self._other(place, predicate)
         self._literals = [
@@ -168,6 +172,11 @@ class FieldIndex:
 
 
 _Words: TypeAlias = defaultdict[str, dict[str, int]]
+
+
+def _searching(pattern: str) -> _Single:
+    search = compile_pattern(pattern).search
+    return lambda text: search(text.encode("utf-8", "replace")) is not None
 
 
 def _part(predicate: Predicate) -> _Single:

@@ -137,3 +137,11 @@ def test_the_naive_evaluator_tells_matches_from_others(
     detection: dict[str, Any], event: dict[str, Any], expected: bool
 ) -> None:
     assert bool(NaiveEngine(rules_of([detection])).match(event)) is expected
+
+
+@pytest.mark.parametrize("make", ENGINES)
+def test_an_expression_may_be_written_as_a_wildcard_is_compiled(make: Callable[[Sequence[Rule]], Engine]) -> None:
+    rules = rules_of(
+        [{"s": {"x|re": "(?s)^a.$"}, "condition": "s"}, {"s": {"x|cased": "a?"}, "condition": "s"}],
+    )
+    assert len(make(rules).match({"event.dataset": "windows.x", "x": "ab"})) == 2
