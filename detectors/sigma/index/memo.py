@@ -28,6 +28,9 @@ _FEW = 16
 _REST = 32
 """Trials for which it is left alone."""
 
+_STEPS = 8
+"""Parts of a budget after each of which the largest memory may begin a new generation."""
+
 _PLAIN = 1 << 64
 _ITEMS = 16
 _ITEM = 64
@@ -43,6 +46,7 @@ class Budget:
         """`limit` in bytes."""
         self.limit = limit
         self.used = 0
+        self._fresh = 0
         self._memories: list[Memory[object, object]] = []
 
     def memory(self) -> Memory[K, V]:
@@ -61,9 +65,18 @@ class Budget:
     def spend(self, size: int) -> None:
         """Account for `size` bytes that a memory took."""
         self.used += size
+        self._fresh += size
+        if self._fresh * _STEPS > self.limit:
+            # What is to be forgotten first must be old before all is used up.
+            self._fresh = 0
+            largest = self._largest()
+            if not largest.old and self.used * 2 > self.limit:
+                self.used -= largest.age()
         while self.used > self.limit:
-            largest = max(self._memories, key=lambda memory: memory.young + memory.aged)
-            self.used -= largest.age()
+            self.used -= self._largest().age()
+
+    def _largest(self) -> Memory[object, object]:
+        return max(self._memories, key=lambda memory: memory.young + memory.aged)
 
 
 class Memory(Generic[K, V]):
@@ -227,10 +240,11 @@ class ValueMemo:
             return self._ask(value)
         found = self._others.known.get(key)
         if found is None:
-            found = self._others.recall(key, ENTRY)
+            size = ENTRY + getsizeof(key) + sum(map(getsizeof, key))
+            found = self._others.recall(key, size)
             if found is None:
                 found = self._ask(value)
-                self._others.put(key, found, ENTRY)
+                self._others.put(key, found, size)
         return found
 
     def _ask(self, value: object) -> Held:
@@ -246,7 +260,7 @@ def _plain(value: int) -> bool:
     return -_PLAIN < value < _PLAIN
 
 
-def _key(value: object) -> object:
+def _key(value: object) -> tuple[str, ...] | None:
     if type(value) is list and len(value) <= _ITEMS and set(map(type, value)) == {str}:
         return tuple(value) if max(map(len, value)) <= _ITEM else None
     return None
