@@ -122,7 +122,7 @@ class FieldIndex:
 
     def possible(self, joined: str) -> bool:
         """False when no predicate can hold for any of the texts that `joined` holds, one behind the other."""
-        if self._literals or self._numbers or self._compared or self._networks or self._single or self._any:
+        if any((self._literals, self._numbers, self._compared, self._networks, self._single, self._any, self._empty)):
             return True
         return any(
             patterns.possible((fold(joined) if lower else joined).encode("utf-8", "replace"))

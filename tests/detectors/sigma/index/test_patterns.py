@@ -9,10 +9,23 @@ from hypothesis import strategies as st
 from detectors.sigma.index.patterns import MOST, Patterns
 from detectors.sigma.regex import compile_pattern, escape
 
-PIECES = st.sampled_from(
-    r"a A b ab ñ Ñ k İ ς Σ ß [ab] [^a] . .* \w \d+ (?:a|b) x? (?i:k) (?i:ñ) (?i:ς) a{2,3} \. \x00 ab|cd (?s:.)".split()
-    + r"[[:alpha:]] \bab\b \p{Lu}".split()
-)
+PLAIN = ["a", "A", "b", "ab", "ñ", "Ñ", "k", "İ", "ς", "Σ", "ß", r"\.", r"\x00", "ab|cd", "(?i:k)", "(?i:ñ)", "(?i:ς)"]
+OPEN = [
+    "[ab]",
+    "[^a]",
+    ".",
+    ".*",
+    r"\w",
+    r"\d+",
+    "(?:a|b)",
+    "x?",
+    "a{2,3}",
+    "(?s:.)",
+    "[[:alpha:]]",
+    r"\bab\b",
+    r"\p{Lu}",
+]
+PIECES = st.sampled_from([*PLAIN, *OPEN, r"\p{Lu}"])
 PATTERNS = st.builds(
     lambda flags, begin, pieces, end: flags + begin + "".join(pieces) + end,
     st.sampled_from(["", "(?i)", "(?s)", "(?m)", "(?is)"]),
