@@ -104,8 +104,8 @@ def test_another_value_says_no_more() -> None:
 
 keys = st.sampled_from(
     ["matches", "logsource", "explanation", "nearest", "changes", "left_out", "asked", "event", "dataset", "root",
-     "kind", "op", "expected", "seen", "wanted", "near", "edits", "difference", "name", "value", "holds", "field", "condition",
-     "words", "es"]
+     "kind", "op", "expected", "seen", "wanted", "near", "edits", "difference", "name", "value", "holds", "field",
+     "condition", "words", "es"]
 )  # fmt: skip
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10)

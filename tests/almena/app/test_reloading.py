@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -250,10 +250,11 @@ def test_at_the_start_a_broken_rule_is_only_rejected(place: Place) -> None:
 
 def test_a_file_written_while_it_is_read_is_read_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from almena.app import reloading as module
+    from detectors.sigma.inputs import gather
 
     reloading = place.reloading()
     place.single("half", "Half")
-    read_all = module.gather
+    read_all = gather
 
     def slow(folders: Any) -> Any:
         found = read_all(folders)
@@ -441,7 +442,7 @@ def test_every_event_is_judged_once_while_rules_change_break_and_are_mended(
     place.many(3)
     members = [Member(place, "detect", rng), Member(place, "correlate", rng)]
     sent = 0
-    changes = [
+    changes: list[Callable[[], object]] = [
         lambda: place.single("boom", f"Single {sent}"),
         lambda: place.single("oom", f"Single {sent}"),
         place.break_it,

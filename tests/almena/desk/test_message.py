@@ -69,7 +69,8 @@ def test_what_held_is_said_in_one_line() -> None:
             {"kind": "field", "selection": "server", "field": "process.parent.executable", "op": "endswith",
              "expected": ["*/nginx"], "seen": "/usr/sbin/nginx", "pass": True},
             {"kind": "not", "pass": True, "children": [
-                {"kind": "field", "field": "user.name", "op": "", "expected": ["deploy"], "seen": "www\nÿ", "pass": False}]},
+                {"kind": "field", "field": "user.name", "op": "", "expected": ["deploy"], "seen": "www\nÿ",
+                 "pass": False}]},
         ],
     }  # fmt: skip
     alert = ALERT | {"almena.alert.explanation": {"condition": "x", "root": root}}

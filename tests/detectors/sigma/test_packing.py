@@ -78,7 +78,7 @@ def test_a_set_with_everything_comes_back_as_it_was() -> None:
     assert ruleset.muted
     back = again(ruleset)
     assert same(ruleset, back)
-    document = back.rules[0].document
+    document: dict[Any, Any] = dict(back.rules[0].document)
     assert document["date"] == date(2024, 2, 3)
     assert document["big"] == 123456789012345678901234567890
     assert document["set"] == {"a", 1}
