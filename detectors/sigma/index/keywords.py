@@ -36,7 +36,7 @@ backslash that stands for itself may look so too."""
 _TURN_ASCII = tuple("".join(f"\\x{byte:02x}" for byte in char.encode()).encode() for char in "\u0130\u212a")
 """The two characters beyond ASCII whose lower case is ASCII: a dotted I and the Kelvin sign."""
 
-_SCALARS = ("true", "false")
+_SCALARS = ("true", "false", "-inf", "nan")
 
 
 class Keywords:
@@ -183,7 +183,7 @@ def _is_literal(predicate: Predicate) -> bool:
 def _may_be_scalar(literal: str) -> bool:
     """True when a number, true or false, written out, could hold `literal`."""
     literal = literal.lower()
-    return not literal.strip("+-.0123456789e") or any(literal in word for word in _SCALARS) or literal in "infnan"
+    return not literal.strip("+-.0123456789e") or any(literal in word for word in _SCALARS)
 
 
 def _hits(database: Any, data: bytes, most: int) -> list[tuple[int, int]]:

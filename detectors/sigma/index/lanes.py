@@ -30,6 +30,12 @@ MOST_FIELDS = 512
 LONGEST_KEY = 1_024
 """Characters of names or of what routing reads that are remembered."""
 
+_TOO_DEEP = "?" * (LONGEST_KEY + 1)
+"""Stands for values that are nested too deeply to be written; too long to be remembered."""
+
+_EXACT = 10**15
+"""Integers below are written as the equal float is."""
+
 Places: TypeAlias = frozenset[int]
 """Positions of rules in the order they were loaded."""
 
@@ -246,12 +252,18 @@ def _of_objects(event: Event, outer: frozenset[str]) -> bool:
 
 
 def _same(value: object) -> bool:
-    """True for values that nothing else equals which means something else, as true equals 1."""
-    return type(value) is str or (type(value) is int and value not in (0, 1))
+    """True for values that nothing else equals which means something else, as true equals 1 or 1e20 its digits."""
+    return type(value) is str or (type(value) is int and value not in (0, 1) and -_EXACT < value < _EXACT)
 
 
 def _written(key: Callable[[Event], Any]) -> Callable[[Event], Any]:
-    return lambda event: repr(key(event))
+    def written(event: Event) -> str:
+        try:
+            return repr(key(event))
+        except RecursionError:
+            return _TOO_DEEP
+
+    return written
 
 
 def _getter(names: tuple[str, ...]) -> Row | None:
