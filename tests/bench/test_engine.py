@@ -218,7 +218,7 @@ def test_the_same_names_for_the_peer_are_ours() -> None:
     pipeline = msgspec.json.decode(same_names(load_texts(RULES, "native"), load_texts(RULES, "ecs")))
     mapped = {item["id"]: item["mapping"] for item in pipeline["transformations"]}
     assert mapped == {
-        "windows/create_remote_thread/*": {"SourceImage": "winlog.event_data.SourceImage"},
+        "windows/create_remote_thread/*": {"SourceImage": "process.executable"},
         "windows/process_creation/*": {"Image": "process.executable"},
     }
     assert {item["type"] for item in pipeline["transformations"]} == {"field_name_mapping"}
