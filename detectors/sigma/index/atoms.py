@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import TypeAlias
 
 from detectors.sigma.expression import And, Expression, Named, Not, Or, Predicate
@@ -12,6 +13,12 @@ Held: TypeAlias = frozenset[int]
 """The numbers of the predicates that hold for a value, or for an event."""
 
 NONE: Held = frozenset()
+
+FEW = 4
+"""Numbers of a small set; there are few such sets, of which many values share one."""
+
+WIDE = 64
+"""Numbers of a large set; of such there may be as many as there are values."""
 
 Check: TypeAlias = Callable[[Held], bool]
 
@@ -41,6 +48,11 @@ class No:
 
 Condition: TypeAlias = int | All | Some | No
 """A rule's expression over numbers."""
+
+
+def size_of(held: Held) -> int:
+    """Bytes of a set that is not small; strangers' texts may hold a choice of their own each."""
+    return getsizeof(held) if len(held) > FEW else 0
 
 
 class Atoms:

@@ -12,7 +12,7 @@ from almena.event import Batch, Event
 from almena.stopwatch import perf_counter_ns
 from detectors.sigma.budget import Cost
 from detectors.sigma.expression import Predicate
-from detectors.sigma.index.atoms import NONE, Atoms, Condition, Held, numbers_of
+from detectors.sigma.index.atoms import NONE, Atoms, Condition, Held, numbers_of, size_of
 from detectors.sigma.index.field import FieldIndex
 from detectors.sigma.index.judge import Judge, Verdict
 from detectors.sigma.index.keywords import Keywords
@@ -41,7 +41,7 @@ class IndexEngine:
         self._atoms = Atoms()
         self._judge = Judge(self._rules, self._atoms)
         self._budget = Budget(budget)
-        self._verdicts: Memory[tuple[object, ...], Verdict] = self._budget.memory()
+        self._verdicts: Memory[tuple[object, ...], Verdict] = self._budget.memory(_weight)
         groups = self._grouped()
         fields: dict[str | None, list[tuple[int, Predicate]]] = defaultdict(list)
         for number, predicate in enumerate(self._atoms.predicates):
@@ -124,12 +124,11 @@ class IndexEngine:
         return found
 
     def _remembered(self, signature: tuple[object, ...]) -> Verdict:
-        size = ENTRY + COLUMN * len(signature)
-        verdict = self._verdicts.recall(signature, size)
+        verdict = self._verdicts.recall(signature)
         if verdict is None:
             reach, *answers = signature
             verdict = self._judge.verdict(reach, answers)  # type: ignore[arg-type]
-            self._verdicts.put(signature, verdict, size)
+            self._verdicts.put(signature, verdict)
         return verdict
 
     def _compared(self, number: int, group: Sequence[Event]) -> list[Held]:
@@ -180,3 +179,8 @@ class IndexEngine:
             pairs=pairs,
             always=places & self._judge.always,
         )
+
+
+def _weight(signature: tuple[object, ...], verdict: Verdict) -> int:
+    _, *answers = signature
+    return ENTRY + COLUMN * (len(answers) + len(verdict)) + sum(map(size_of, answers))  # type: ignore[arg-type]

@@ -8,14 +8,14 @@ from ipaddress import ip_network
 from typing import TypeAlias
 
 from detectors.sigma.expression import Predicate
-from detectors.sigma.index.atoms import NONE, Held
+from detectors.sigma.index.atoms import NONE, WIDE, Held
 from detectors.sigma.index.literals import Literals
 from detectors.sigma.index.patterns import Patterns
 from detectors.sigma.matching import COMPARE
 from detectors.sigma.regex import compile_pattern
 from detectors.sigma.values import address, fold, number, time_part
 
-MOST_SETS = 4_096
+MOST_SETS = 1_024
 """Distinct answers of which one copy each is kept."""
 
 SAMPLE = 32
@@ -166,6 +166,8 @@ class FieldIndex:
         }
 
     def _shared(self, held: Held) -> Held:
+        if len(held) > WIDE:
+            return held
         if len(self._sets) >= MOST_SETS:
             self._sets.clear()
         return self._sets.setdefault(held, held)

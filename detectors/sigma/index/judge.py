@@ -8,12 +8,12 @@ from itertools import chain
 from typing import TypeAlias
 
 from almena.stopwatch import perf_counter_ns
-from detectors.sigma.index.atoms import NONE, Atoms, Check, Condition, Held, compiled, numbers_of
+from detectors.sigma.index.atoms import NONE, WIDE, Atoms, Check, Condition, Held, compiled, numbers_of
 from detectors.sigma.index.costs import SAMPLE, Costs
 from detectors.sigma.index.lanes import Reach
 from detectors.sigma.rules import Rule
 
-MOST_SETS = 16_384
+MOST_SETS = 4_096
 """Sets of predicates for which the rules worth asking are remembered."""
 
 LESSON = 512
@@ -82,9 +82,11 @@ class Judge:
     def _worth_asking(self, held: Held) -> frozenset[int]:
         found = self._worth.get(held)
         if found is None:
+            found = frozenset(chain.from_iterable(self._by_number.get(number, ()) for number in held))
+            if len(held) > WIDE:
+                return found
             if len(self._worth) >= MOST_SETS:
                 self._worth.clear()
-            found = frozenset(chain.from_iterable(self._by_number.get(number, ()) for number in held))
             self._worth[held] = found
         return found
 

@@ -21,6 +21,9 @@ MOST_SHAPES = 4_096
 MOST_ROUTES = 4_096
 """Combinations of log sources that are remembered, likewise."""
 
+MOST_REACHES = 512
+"""Choices of the rules' log sources that are remembered, likewise; each lists all rules that see the event."""
+
 MOST_LANES = 16_384
 """Shapes by log source that are remembered, likewise."""
 
@@ -134,6 +137,7 @@ class Lanes:
         fields = frozenset().union(*(reach.fields for _, reach in groups))
         self._outer = _outer(chain(fields, ENVELOPE, *READ)) if flatten else frozenset()
         self._reaches: dict[Route, Reach] = {}
+        self._joined: dict[tuple[Reach, ...], Reach] = {}
         self._shapes: dict[tuple[str, ...], _Shape] = {}
         self._open_shapes: dict[tuple[str, ...], _Shape] = {}
         self._count = 0
@@ -202,10 +206,17 @@ class Lanes:
     def _reach(self, route: Route) -> Reach:
         found = self._reaches.get(route)
         if found is None:
-            found = reduce(or_, (reach for logsource, reach in self._groups if route.reaches(logsource)), NOWHERE)
+            seeing = tuple([reach for logsource, reach in self._groups if route.reaches(logsource)])
+            found = self._joined.get(seeing)
+            if found is None:
+                found = reduce(or_, seeing, NOWHERE)
+                if len(self._joined) >= MOST_REACHES:
+                    self._joined.clear()
+                    self._reaches.clear()
+                    self._forget()
+                self._joined[seeing] = found
             if len(self._reaches) >= MOST_ROUTES:
                 self._reaches.clear()
-                self._forget()
             self._reaches[route] = found
         return found
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from sys import getsizeof
 from typing import Generic, TypeVar
 
-from detectors.sigma.index.atoms import NONE, Held
+from detectors.sigma.index.atoms import FEW, NONE, Held, size_of
 from detectors.sigma.index.field import FieldIndex
 from detectors.sigma.values import numbers, present, texts
 
@@ -49,9 +49,9 @@ class Budget:
         self._fresh = 0
         self._memories: list[Memory[object, object]] = []
 
-    def memory(self) -> Memory[K, V]:
-        """A new memory within the budget."""
-        made: Memory[K, V] = Memory(self)
+    def memory(self, weigh: Callable[[K, V], int]) -> Memory[K, V]:
+        """A new memory within the budget; `weigh` gives the bytes that a key and its value need."""
+        made: Memory[K, V] = Memory(self, weigh)
         self._memories.append(made)  # type: ignore[arg-type]
         return made
 
@@ -82,34 +82,36 @@ class Budget:
 class Memory(Generic[K, V]):
     """A map in two generations: what is asked for again is carried into the younger one."""
 
-    __slots__ = ("_budget", "aged", "known", "old", "young")
+    __slots__ = ("_budget", "_weigh", "aged", "known", "old", "young")
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, weigh: Callable[[K, V], int]) -> None:
         """Made by `Budget.memory`."""
         self._budget = budget
+        self._weigh = weigh
         self.known: dict[K, V] = {}
         """The younger generation, for looking up; never put into it directly."""
         self.old: dict[K, V] = {}
         self.young = 0
         self.aged = 0
 
-    def put(self, key: K, value: V, size: int) -> None:
-        """Remember `value`, which needs `size` bytes with its key."""
+    def put(self, key: K, value: V) -> None:
+        """Remember `value`."""
         self.known[key] = value
+        size = self._weigh(key, value)
         self.young += size
         self._budget.spend(size)
 
     def put_all(self, found: dict[K, V], size: int) -> None:
-        """Remember many answers, each with `size` bytes beside its key."""
+        """Remember many answers, which weigh `size` together."""
         self.known.update(found)
-        spent = sum(map(getsizeof, found)) + size * len(found)
-        self.young += spent
-        self._budget.spend(spent)
+        self.young += size
+        self._budget.spend(size)
 
-    def recall(self, key: K, size: int) -> V | None:
+    def recall(self, key: K) -> V | None:
         """The value of the older generation, carried into the younger one."""
         value = self.old.pop(key, None)
         if value is not None:
+            size = self._weigh(key, value)
             self.aged -= size
             self.known[key] = value
             self.young += size
@@ -129,8 +131,8 @@ class ValueMemo:
         """`index` answers what is not known; with `objects` values that are such belong to other fields."""
         self.index = index
         self._objects = objects
-        self._texts: Memory[str, Held] = budget.memory()
-        self._others: Memory[object, Held] = budget.memory()
+        self._texts: Memory[str, Held] = budget.memory(_weight)
+        self._others: Memory[int | tuple[str, ...], Held] = budget.memory(_weight)
         self._asked = 0
         self._missed = 0
         self._resting = 0
@@ -179,14 +181,16 @@ class ValueMemo:
         fresh: dict[str, Held] = {}
         if memory.old:
             for text in missing:
-                found = memory.recall(text, getsizeof(text) + ENTRY)
+                found = memory.recall(text)
                 if found is not None:
                     fresh[text] = found
             missing = [text for text in missing if text not in fresh]
         else:
             missing = list(missing)
         new = dict(zip(missing, self.index.answers(missing), strict=True))
-        memory.put_all({text: held for text, held in new.items() if len(text) <= LONGEST}, ENTRY)
+        kept = {text: held for text, held in new.items() if len(text) <= LONGEST}
+        wide = sum([getsizeof(held) for held in kept.values() if len(held) > FEW])
+        memory.put_all(kept, ENTRY * len(kept) + sum(map(getsizeof, kept)) + wide)
         fresh.update(new)
         return fresh
 
@@ -201,11 +205,11 @@ class ValueMemo:
                 return ()
             return list(map(known.__getitem__, values))
         if self._others.old:
-            missing = {value for value in missing if self._others.recall(value, ENTRY) is None}
+            missing = {value for value in missing if self._others.recall(value) is None}
             known = self._others.known
         fresh = dict(zip(missing, self.index.answers(list(map(str, missing))), strict=True))
         for value, held in fresh.items():
-            self._others.put(value, held, ENTRY)
+            self._others.put(value, held)
         found = [fresh[value] if value in fresh else known[value] for value in values]
         return found if any(found) else ()
 
@@ -240,11 +244,10 @@ class ValueMemo:
             return self._ask(value)
         found = self._others.known.get(key)
         if found is None:
-            size = ENTRY + getsizeof(key) + sum(map(getsizeof, key))
-            found = self._others.recall(key, size)
+            found = self._others.recall(key)
             if found is None:
                 found = self._ask(value)
-                self._others.put(key, found, size)
+                self._others.put(key, found)
         return found
 
     def _ask(self, value: object) -> Held:
@@ -253,6 +256,11 @@ class ValueMemo:
         said = texts(value)
         held = self.index.of_numbers(numbers(value))
         return self.index.presence.union(held, *self.index.answers(said)) if said else self.index.presence | held
+
+
+def _weight(key: str | int | tuple[str, ...], held: Held) -> int:
+    items = sum(map(getsizeof, key)) if isinstance(key, tuple) else 0
+    return ENTRY + getsizeof(key) + items + size_of(held)
 
 
 def _plain(value: int) -> bool:

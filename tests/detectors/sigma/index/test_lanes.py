@@ -69,7 +69,7 @@ EVENTS = st.one_of(
         lambda three: {"Channel": three[0], "EventID": three[1], **three[2]}
     ),
 )
-BOUNDS = ["MOST_SHAPES", "MOST_ROUTES", "MOST_LANES", "MOST_FIELDS", "LONGEST_KEY"]
+BOUNDS = ["MOST_SHAPES", "MOST_ROUTES", "MOST_REACHES", "MOST_LANES", "MOST_FIELDS", "LONGEST_KEY"]
 
 
 @settings(max_examples=300)
@@ -94,6 +94,7 @@ def test_what_is_remembered_of_routing_is_bounded(events: list[Event], most: int
         assert len(lanes._shapes) <= most
         assert len(lanes._open_shapes) <= most
         assert len(lanes._reaches) <= module.MOST_ROUTES
+        assert len(lanes._joined) <= module.MOST_REACHES
         shapes = [*lanes._shapes.values(), *lanes._open_shapes.values()]
         assert sum(len(shape.lanes) for shape in shapes) <= module.MOST_LANES
         assert all(len(shape.names) <= module.MOST_FIELDS for shape in shapes)
@@ -121,7 +122,7 @@ def test_equal_values_that_are_written_differently(field: str, values: list[Any]
 
 
 def test_ten_thousand_strange_names_and_origins(monkeypatch: pytest.MonkeyPatch) -> None:
-    for bound in ("MOST_SHAPES", "MOST_ROUTES", "MOST_LANES"):
+    for bound in ("MOST_SHAPES", "MOST_ROUTES", "MOST_REACHES", "MOST_LANES"):
         monkeypatch.setattr(module, bound, 64)
     engine, plain = IndexEngine(RULES), PlainEngine(RULES)
     for number in range(3_000):
@@ -155,6 +156,14 @@ def test_the_deepest_values_that_can_be_read_are_routed(name: str, aside: bool) 
         engine.match({**event, "almena.misfit": {name: value}} if aside else {**event, name: value})
         if name != "x":
             assert "T0" in titles([engine.match({"event.dataset": "windows.x", "x": "a"})])[0]
+
+
+def test_names_that_no_rule_knows_make_no_reach_of_their_own() -> None:
+    engine = IndexEngine(RULES)
+    for number in range(50):
+        assert titles([engine.match({"Channel": "Security", "product": f"own{number}", "x": "a"})])
+    assert len(engine._lanes._reaches) == 50
+    assert len(engine._lanes._joined) == 1
 
 
 def test_events_that_no_rule_sees_are_left_out() -> None:

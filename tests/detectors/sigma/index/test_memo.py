@@ -148,36 +148,40 @@ def test_what_is_remembered_is_paid_for(kind: str) -> None:
     assert 0 < size <= 200_000
 
 
+def weigh(key: str, value: int) -> int:
+    return value
+
+
 def test_the_largest_memory_forgets_first() -> None:
     budget = Budget(1_000)
-    small: Memory[str, int] = budget.memory()
-    large: Memory[str, int] = budget.memory()
-    small.put("kept", 1, 100)
+    small: Memory[str, int] = budget.memory(weigh)
+    large: Memory[str, int] = budget.memory(weigh)
+    small.put("kept", 100)
     for number in range(50):
-        large.put(str(number), number, 90)
+        large.put(str(number), 90)
         assert budget.used <= 1_000
-    assert small.known == {"kept": 1}
+    assert small.known == {"kept": 100}
     assert 0 < len(large.known) + len(large.old) < 11
 
 
 def test_what_is_asked_for_again_outlives_what_is_not() -> None:
     budget = Budget(1_000)
-    memory: Memory[str, int] = budget.memory()
-    memory.put("often", 7, 100)
+    memory: Memory[str, int] = budget.memory(weigh)
+    memory.put("often", 100)
     for number in range(40):
-        memory.put(str(number), number, 100)
-        assert memory.known.get("often") or memory.recall("often", 100) == 7
+        memory.put(str(number), 100)
+        assert memory.known.get("often") or memory.recall("often") == 100
     assert "0" not in memory.known
-    assert memory.recall("0", 100) is None
+    assert memory.recall("0") is None
 
 
 def test_a_memory_that_is_released_costs_nothing() -> None:
     budget = Budget(1_000)
-    one: Memory[str, int] = budget.memory()
-    other: Memory[str, int] = budget.memory()
-    one.put("a", 1, 300)
-    other.put("b", 2, 200)
+    one: Memory[str, int] = budget.memory(weigh)
+    other: Memory[str, int] = budget.memory(weigh)
+    one.put("a", 300)
+    other.put("b", 200)
     budget.release(one)
     assert (budget.used, one.known, one.old) == (200, {}, {})
-    other.put("c", 3, 900)
+    other.put("c", 900)
     assert budget.used <= 1_000
