@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import chain
 from operator import itemgetter, or_
+from sys import getsizeof
 from typing import Any, TypeAlias
 
 from almena.event import Event
@@ -27,11 +28,17 @@ MOST_REACHES = 512
 MOST_LANES = 16_384
 """Shapes by log source that are remembered, likewise."""
 
+MOST_BYTES = 32 << 20
+"""Bytes that the names of shapes and their lanes need, about, likewise."""
+
 MOST_FIELDS = 512
 """Fields of a shape that is remembered."""
 
 LONGEST_KEY = 1_024
 """Characters of names or of what routing reads that are remembered."""
+
+_LANE, _NAME = 600, 24
+"""Bytes of a lane, and of each name that it may read."""
 
 _TOO_DEEP = "?" * (LONGEST_KEY + 1)
 """Stands for values that are nested too deeply to be written; too long to be remembered."""
@@ -141,6 +148,7 @@ class Lanes:
         self._shapes: dict[tuple[str, ...], _Shape] = {}
         self._open_shapes: dict[tuple[str, ...], _Shape] = {}
         self._count = 0
+        self._bytes = 0
 
     def sort(self, events: Iterable[Event]) -> dict[Lane, tuple[list[int], list[Event]]]:
         """The events by lane, with their places; those that no rule sees are left out."""
@@ -176,8 +184,7 @@ class Lanes:
         if shape is None:
             shape = _Shape(names, self._outer)
             if len(names) <= MOST_FIELDS and sum(map(len, names)) <= LONGEST_KEY * 16:
-                if len(shapes) >= MOST_SHAPES:
-                    self._forget()
+                self._take(sum(map(getsizeof, names)), full=len(shapes) >= MOST_SHAPES)
                 shapes[names] = shape
         key = shape.key(event)
         try:
@@ -191,15 +198,21 @@ class Lanes:
         origin = origin_of(event)
         fixed = {name: event[name] for name in shape.own if _same(event[name])}
         lane = self._lane(names, self._reach(route_of(origin)), fixed)
-        if len(str(key)) <= LONGEST_KEY and not _otherwise(origin, event, shape):
-            if self._count >= MOST_LANES:
-                self._forget()
+        written = str(key)
+        if len(written) <= LONGEST_KEY and not _otherwise(origin, event, shape):
+            self._take(getsizeof(written) + _LANE + _NAME * len(names), full=self._count >= MOST_LANES)
             self._count += 1
             shape.lanes[key] = lane
         return lane
 
+    def _take(self, size: int, *, full: bool) -> None:
+        """Account for what is to be remembered; all that was so is forgotten when there is no room."""
+        if full or self._bytes + size > MOST_BYTES:
+            self._forget()
+        self._bytes += size
+
     def _forget(self) -> None:
-        self._count = 0
+        self._count = self._bytes = 0
         self._shapes.clear()
         self._open_shapes.clear()
 

@@ -166,6 +166,24 @@ def test_names_that_no_rule_knows_make_no_reach_of_their_own() -> None:
     assert len(engine._lanes._joined) == 1
 
 
+def test_long_names_and_many_of_them_are_forgotten_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 100_000)
+    engine, plain = IndexEngine(RULES), PlainEngine(RULES)
+    lanes = engine._lanes
+    kept = []
+    for number in range(60):
+        event: Event = {
+            "Channel": "Security",
+            "x": "a",
+            **{f"{number}.{place}" + "n" * 60: "v" for place in range(100)},
+        }
+        for found in (event, event | {"almena.misfit": {}}, event | {"Channel": f"Other {number}"}):
+            assert titles([engine.match(found)]) == titles([plain.match(found)])
+        shapes = [*lanes._shapes.values(), *lanes._open_shapes.values()]
+        kept.append(sum(len("".join(shape.names)) for shape in shapes))
+    assert 0 < max(kept) <= 100_000
+
+
 def test_events_that_no_rule_sees_are_left_out() -> None:
     lanes = IndexEngine(rules_of([{"s": {"x": "a"}}], [{"product": "linux"}]))._lanes
     assert lanes.sort([{"Channel": "Security", "x": "a"}, {"x": "a"}]) == {}
