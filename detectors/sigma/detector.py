@@ -226,15 +226,14 @@ class SigmaDetector:
 def flattened(event: Event) -> Event:
     """A native record with dotted names for what its objects hold; one without objects as it is."""
     kinds = set(map(type, event.values()))
-    if dict not in kinds and (list not in kinds or not _holds_objects(event)):
+    if dict not in kinds and (list not in kinds or not any(map(_holds_objects, event.values()))):
         return event
-    own = {name: value for name, value in event.items() if not isinstance(value, dict)}
+    own = {name: value for name, value in event.items() if type(value) is not dict and not _holds_objects(value)}
     return own | native_windows(event)
 
 
-def _holds_objects(event: Event) -> bool:
-    lists = [value for value in event.values() if type(value) is list]
-    return any(dict in map(type, value) for value in lists)
+def _holds_objects(value: object) -> bool:
+    return type(value) is list and dict in map(type, value)
 
 
 def _kept(names: Sequence[str], view: View) -> dict[str, Any]:

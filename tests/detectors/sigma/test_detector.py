@@ -13,6 +13,7 @@ from almena.alert import Alert, alert_id
 from almena.clock import parse_time
 from almena.hit import Hit, decode_hit, encode_hit
 from detectors.sigma.detector import SigmaDetector, operators
+from detectors.sigma.evaluator import PlainEngine
 from detectors.sigma.explain import MOST_NODES, explain
 from detectors.sigma.loader import load_texts
 from detectors.sigma.rules import Rule, RuleSet
@@ -268,3 +269,49 @@ def test_no_event_raises_and_its_hits_travel(base: dict[str, Any], changes: dict
 def test_a_number_too_large_for_a_hit_travels_as_text(detector: SigmaDetector, number: int) -> None:
     _, (hit,) = selected(detector, FAILED | {"user.name": number, "source.ip": number})
     assert decode_hit(encode_hit(hit)).fields["user.name"] == str(number)
+
+
+NATIVE = """\
+title: By names
+id: 22222222-2222-4222-8222-222222222222
+logsource: {product: windows}
+detection: {s: {a.b: x}, t: {a.b.c: "1"}, u: {a: "y"}, v: {b|exists: true}, w: {event.code: "1"}, condition: 1 of them}
+---
+title: By nothing
+id: 33333333-3333-4333-8333-333333333333
+logsource: {product: windows}
+detection: {s: {a: null}, t: {b: ""}, u: {c|exists: false}, condition: s and t and u}
+---
+title: By two
+id: 44444444-4444-4444-8444-444444444444
+logsource: {product: windows}
+detection: {s: {a|fieldref: b}, condition: s}
+---
+title: By keywords
+id: 55555555-5555-4555-8555-555555555555
+logsource: {product: windows}
+detection: {words: [/bin/sh], condition: words}
+"""
+
+
+nested = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["x", "y", "/bin/sh", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "c", "code"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["a", "b", "a.b", "a.b.c", "EventID", "event", "Event"]), nested, max_size=5),
+        max_size=6,
+    )
+)
+def test_objects_in_native_records_are_looked_into_only_where_rules_do(events: list[dict[str, Any]]) -> None:
+    """As if every record had been made flat first; the same record may come behind another of its shape."""
+    rules = load_texts([("rules.yml", NATIVE)], "native")
+    assert not rules.rejected
+    made = [{"product": "windows"} | event for event in events]
+    assert SigmaDetector(rules).ids(made) == SigmaDetector(rules, PlainEngine).ids(made)
