@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,7 @@ from almena.event import decode
 from bench.engine_lanes import LABELS
 from bench.engine_run import Pair, loaded, matcher, verdicts
 from bench.peer import ECS, ROUTED, Peer
+from detectors.sigma.expression import predicates
 from detectors.sigma.inputs import Mode
 from detectors.sigma.logsource import Route, origin_of, route_of
 from detectors.sigma.rules import Correlation, LogSource, Rule, RuleSet
@@ -146,22 +147,43 @@ def _source(rule: Rule | Correlation) -> LogSource:
 
 
 def same_names(native: RuleSet, mapped: RuleSet) -> bytes:
-    """The pipeline `SAME_NAMES`, as JSON, which is YAML: for each log source, what each field is called in ECS."""
+    """The pipeline `SAME_NAMES`, as JSON, which is YAML: for each log source, what each field is called in ECS.
+
+    Where our pipelines map values too, it maps those first.
+    """
     names: dict[LogSource, dict[str, str]] = {}
+    values: dict[LogSource, dict[str, dict[str, str]]] = {}
     for rule in native.rules:
         for field in rule.fields:
             name = mapped.field(field, rule.logsource) if field else field
             if name != field:
                 names.setdefault(rule.logsource, {})[field] = name
-    transformations = []
+        for field, old, new in _changed_values(rule, mapped.by_id.get(rule.id)):
+            values.setdefault(rule.logsource, {}).setdefault(field, {})[old] = new
+    transformations: list[dict[str, object]] = []
     # The narrowest log sources first: a wide one's condition holds for the rules of a narrow one too.
     for source in sorted(names, key=lambda item: (-len(_stated(item)), str(item))):
-        condition = {"type": "logsource", **_stated(source)}
+        conditions = [{"type": "logsource", **_stated(source)}]
+        for field, changed in sorted(values.get(source, {}).items()):
+            only = [{"type": "include_fields", "fields": [field]}]
+            transformations.append(
+                {"id": f"{source} {field}", "type": "map_string", "mapping": changed}
+                | {"rule_conditions": conditions, "field_name_conditions": only}
+            )
         own = dict(sorted(names[source].items()))
         transformations.append(
-            {"id": str(source), "type": "field_name_mapping", "mapping": own, "rule_conditions": [condition]}
+            {"id": str(source), "type": "field_name_mapping", "mapping": own, "rule_conditions": conditions}
         )
     return msgspec.json.encode({"name": "same names", "priority": 10, "transformations": transformations})
+
+
+def _changed_values(native: Rule, mapped: Rule | Correlation | None) -> Iterator[tuple[str, str, str]]:
+    """Field, value and what our pipelines make of the value, where they change it."""
+    if isinstance(mapped, Rule):
+        both = list(zip(predicates(native.expression), predicates(mapped.expression), strict=False))
+        for old, new in both:
+            if old.field and (old.op, new.op) == ("equals", "equals") and old.value != new.value:
+                yield old.field, str(old.value), str(new.value)
 
 
 def _stated(source: LogSource) -> dict[str, str]:

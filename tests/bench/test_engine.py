@@ -256,3 +256,18 @@ def test_figures_stand_between_their_marks(tmp_path: Path) -> None:
 def test_the_page_has_a_place_for_figures() -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     assert text.index(engine_report.BEGIN) < text.index(engine_report.END)
+
+
+def test_where_our_pipelines_map_values_the_peer_is_lent_those_too() -> None:
+    rule = """\
+title: Someone calls out
+id: 99999999-9999-4999-8999-999999999999
+logsource: {product: windows, category: network_connection}
+detection: {s: {Initiated: 'true'}, condition: s}
+"""
+    texts = [("rule.yml", rule)]
+    pipeline = msgspec.json.decode(same_names(load_texts(texts, "native"), load_texts(texts, "ecs")))
+    values, names = pipeline["transformations"]
+    assert (values["type"], values["mapping"]) == ("map_string", {"true": "egress"})
+    assert values["field_name_conditions"] == [{"type": "include_fields", "fields": ["Initiated"]}]
+    assert names["mapping"] == {"Initiated": "network.direction"}
