@@ -15,18 +15,22 @@ from almena.errors import RuleError
 _FLAGS = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s"}
 
 
-def _options() -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
-    return options
+def options() -> Any:
+    """How RE2 takes every pattern of a rule: in silence, and asked only whether it matches.
+
+    A new object each time, since RE2 lets anybody change one.
+    """
+    found = re2.Options()
+    found.log_errors = False
+    found.never_capture = True
+    return found
 
 
 @lru_cache(maxsize=16_384)
 def compile_pattern(pattern: str) -> Any:
     """An RE2 pattern over UTF-8 bytes; raises RuleError with RE2's reason."""
     try:
-        return re2.compile(pattern.encode("utf-8"), options=_options())
+        return re2.compile(pattern.encode("utf-8"), options=options())
     except (re2.error, UnicodeEncodeError) as error:
         raise RuleError(f"RE2 refuses the regular expression {pattern[:200]!r}: {_reason(error)}") from None
 

@@ -52,8 +52,11 @@ class Literals:
             places = [place for place in places if texts[place].isascii()]
         self._search(places, texts, found)
         for literal, meaning in self._odd.items():
-            for place, text in enumerate(texts):
-                self._search_odd(fold(text) if self._lower else text, place, literal, meaning, found)
+            for place, written in enumerate(texts):
+                text = fold(written) if self._lower else written
+                if literal in text:
+                    where = text.startswith(literal), text.endswith(literal), text == literal
+                    found[place].update(_held(meaning, *where))
 
     def _search(self, places: Sequence[int], texts: Sequence[str], found: Found) -> None:
         chosen = texts if len(places) == len(texts) else [texts[place] for place in places]
@@ -112,26 +115,15 @@ class Literals:
         text = fold(text) if self._lower else text
         for base in range(0, len(text), PIECE):
             for pattern, start, stop in self._matches(text[base : base + PIECE + self._longest - 1]):
-                contains, starts, ends, equals = self._meanings[pattern]
                 at_start, at_end = base + start == 0, base + stop == len(text)
-                held = {
-                    contains,
-                    starts if at_start else _NOWHERE,
-                    ends if at_end else _NOWHERE,
-                    equals if at_start and at_end else _NOWHERE,
-                }
-                found[place].update(held - {_NOWHERE})
+                found[place].update(_held(self._meanings[pattern], at_start, at_end, at_start and at_end))
 
-    def _search_odd(self, text: str, place: int, literal: str, meaning: Sequence[int], found: Found) -> None:
-        if literal in text:
-            contains, starts, ends, equals = meaning
-            held = {
-                contains,
-                starts if text.startswith(literal) else _NOWHERE,
-                ends if text.endswith(literal) else _NOWHERE,
-                equals if text == literal else _NOWHERE,
-            }
-            found[place].update(held - {_NOWHERE})
+
+def _held(meaning: Sequence[int], at_start: bool, at_end: bool, whole: bool) -> set[int]:
+    """The numbers that an occurrence of a literal stands for, by where in the text it is."""
+    contains, starts, ends, equals = meaning
+    found = ((contains, True), (starts, at_start), (ends, at_end), (equals, whole))
+    return {number for number, holds in found if holds and number != _NOWHERE}
 
 
 def _unused(patterns: Iterable[str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from re2 import Filter, Options
+from re2 import Filter
 
 from almena.stopwatch import perf_counter_ns
-from detectors.sigma.regex import compile_pattern
+from detectors.sigma.regex import compile_pattern, options
 
 MOST = 200
 """Expressions behind one filter; a filter's own automaton stays small."""
@@ -44,11 +44,8 @@ class Patterns:
 
 
 def _filter(items: list[tuple[str, int]]) -> tuple[Any, list[int]]:
-    options = Options()
-    options.log_errors = False
-    options.never_capture = True
     found = Filter()
     for pattern, _ in items:
-        found.Add(pattern.encode("utf-8"), options)
+        found.Add(pattern.encode("utf-8"), options())
     found.Compile()
     return found.Match, [number for _, number in items]
