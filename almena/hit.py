@@ -31,6 +31,14 @@ class Hit(msgspec.Struct, array_like=True, frozen=True):
     """What is made of it is in shadow: tagged, and nobody is paged."""
     version: str = ""
     """The version of the operator it was made for; an operator of another version never sees it."""
+    clock: int = 0
+    """The clock it is ordered by: 0 is the live one, otherwise the lateness (microseconds) that clock waits for."""
+    first: tuple[int, str, dict[str, Any]] | None = None
+    """For what a correlation found: time, id and fields of the earliest hit it rests on; None for an event's hit."""
+    count: int = 1
+    """Events it rests on."""
+    fresh: bool = True
+    """False where a correlation's condition goes on holding: nothing that is counted anew."""
 
 
 IDENTITY = ("@timestamp", "event.id", "event.ingested", "organization.id", "log.file.path", "log.offset")

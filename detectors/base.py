@@ -33,10 +33,18 @@ class Operator(Protocol):
     def version(self) -> str:
         """Changes when its settings or its rule change; state of another version is forgotten."""
 
-    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
-        """Take hits in order; they may be cut into calls anywhere without changing the final alerts."""
+    @property
+    def level(self) -> int:
+        """0 when its hits are of events alone; one more than the highest operator whose results it reads otherwise."""
 
-    def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert]:
+    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert | Hit]:
+        """Take hits in order; they may be cut into calls anywhere without changing the final alerts.
+
+        A hit that comes out is a result for an operator of a higher level; its time is that of the moment at which
+        it became known, never earlier.
+        """
+
+    def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert | Hit]:
         """Event time has passed what `state.wake(key, at)` asked for; `due` are those keys, `now` is that `at`.
 
         Called in time order with `observe`: before any hit later than `now`.
