@@ -39,6 +39,8 @@ class Hit(msgspec.Struct, array_like=True, frozen=True):
     """Events it rests on."""
     fresh: bool = True
     """False where a correlation's condition goes on holding: nothing that is counted anew."""
+    aside: tuple[str, ...] = ()
+    """Ids of correlations in shadow that rest on the one this hit is for."""
 
 
 IDENTITY = ("@timestamp", "event.id", "event.ingested", "organization.id", "log.file.path", "log.offset")
