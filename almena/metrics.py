@@ -84,9 +84,24 @@ WATERMARK_DELAY = Gauge(
     ["partition"],
     multiprocess_mode="mostrecent",
 )
+PENDING_HITS = Gauge(
+    "almena_correlation_pending_hits",
+    "Hits that wait for event time to pass them.",
+    ["partition"],
+    multiprocess_mode="mostrecent",
+)
 STATE_ENTRIES = Gauge("almena_correlation_state_entries", "Values kept by operators.", multiprocess_mode="livesum")
+STATE_BYTES = Gauge("almena_correlation_state_bytes", "Bytes of what operators keep.", multiprocess_mode="livesum")
 STATE_EVICTIONS = Counter(
     "almena_correlation_evictions_total", "Values that left operators' state for lack of room.", ["detector"]
+)
+STATE_DAMAGED = Counter(
+    "almena_state_damaged_total", "Values of saved state that could not be read and were forgotten.", ["detector"]
+)
+CORRELATION_SKIPPED = Counter(
+    "almena_correlation_skipped_total",
+    "Matches a correlation could not count, by what was missing: group, field.",
+    ["rule_id", "reason"],
 )
 ALERTS = Counter("almena_alerts_total", "Alerts stored.", ["level", "agency"])
 ALERTS_SHADOW = Counter("almena_alerts_shadow_total", "Alerts of rules in shadow.", ["level", "agency"])

@@ -112,6 +112,16 @@ class Bus(Protocol):
     def session(self, topic: str, *, group: str, member: str) -> Session:
         """Join `group` as `member`; a member that comes back under its name takes its partitions at once."""
 
+    def snapshot(
+        self, topic: str, group: str, partition: int, prefix: str = "", *, limit: int | None = None
+    ) -> Snapshot:
+        """What `group` has committed of a partition: its state under keys that begin with `prefix`, and its position.
+
+        Both are of one moment. Nobody joins, owns or waits for anything; whoever owns the partition works on. It costs
+        what it gives: `limit` entries at most, the first by key, where one is set. A group that nobody ever joined has
+        no state and the position 0.
+        """
+
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has."""
 

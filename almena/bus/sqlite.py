@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from almena.bus import Gap, Outputs, Position, Record, Stored, partition_of
+from almena.bus import Gap, Outputs, Position, Record, Snapshot, Stored, partition_of
 from almena.bus.sqlite_session import LEASE, SqliteSession
 from almena.clock import MINUTE, SECOND, now
 from almena.errors import BusError
@@ -58,6 +58,9 @@ _READ = """
 SELECT base, count, time, payload FROM batches WHERE topic = ? AND partition = ? AND base >= coalesce(
     (SELECT max(base) FROM batches WHERE topic = ? AND partition = ? AND base <= ?), 0) ORDER BY base
 """
+
+_STATE = "SELECT key, value FROM state WHERE topic = ? AND grp = ? AND partition = ? AND key >= ?"
+_POSITION = "SELECT position FROM owners WHERE topic = ? AND grp = ? AND partition = ?"
 
 _ADVICE = {
     "SQLITE_BUSY": "another process has held it for too long; which one, `fuser` says",
@@ -116,6 +119,18 @@ class SqliteBus:
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._refusal("nothing was written", error) from error
+            finally:
+                self._roll_back()
+
+    @contextmanager
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """One read transaction: everything read inside is of one moment; no writer waits for it."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN")
+                yield self._db
+            except sqlite3.Error as error:
+                raise self._refusal("cannot be read", error) from error
             finally:
                 self._roll_back()
 
@@ -214,6 +229,21 @@ class SqliteBus:
         """Join `group` as `member`."""
         return SqliteSession(self, topic, group, member)
 
+    def snapshot(
+        self, topic: str, group: str, partition: int, prefix: str = "", *, limit: int | None = None
+    ) -> Snapshot:
+        """What `group` has committed of a partition under keys that begin with `prefix`, and its position."""
+        place = (topic, group, partition)
+        sql, values = _STATE, [*place, prefix]
+        if (end := _behind(prefix)) is not None:
+            sql, values = f"{sql} AND key < ?", [*values, end]
+        if limit is not None:
+            sql, values = f"{sql} ORDER BY key LIMIT ?", [*values, limit]
+        with self.view() as db:
+            state = dict(db.execute(sql, values))
+            position = db.execute(_POSITION, place).fetchone()
+        return Snapshot(state, int(position[0]) if position else 0)
+
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has; it is created when it is new."""
         if topic not in self._counts:
@@ -287,3 +317,12 @@ class SqliteBus:
         code = getattr(error, "sqlite_errorname", None) or ""
         advice = next((f"; {text}" for name, text in _ADVICE.items() if code.startswith(name)), "")
         return BusError(f"bus {self._path}: {what}: {error}{advice}")
+
+
+def _behind(prefix: str) -> str | None:
+    """The first text behind all that begin with `prefix`, in the order of code points; None when there is none."""
+    head = prefix.rstrip("\U0010ffff")
+    if not head:
+        return None
+    following = ord(head[-1]) + 1
+    return head[:-1] + chr(0xE000 if following == 0xD800 else following)  # texts have no surrogates

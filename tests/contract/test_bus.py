@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from almena.bus import Position, Record, Session, open_bus, partition_of
+from almena.bus import Position, Record, Session, Snapshot, open_bus, partition_of
 from almena.errors import BusError, ConfigError, Fenced
 
 
@@ -101,6 +102,66 @@ def test_a_step_is_atomic_and_resumes_where_it_was(url: str) -> None:
     assert sum(bus.ends("hits").values()) == 1
     assert bus.lag("events", "detect") == {0: 2}
     assert bus.lag("events", "nobody") == {0: 10}
+
+
+def test_a_snapshot_shows_what_was_committed_and_disturbs_nobody(url: str) -> None:
+    bus = open_bus(url, partitions=2)
+    assert bus.snapshot("events", "g", 0) == bus.snapshot("never", "g", 7) == Snapshot({}, 0)
+    bus.append("events", [Record("k", b"%d" % number, {}, number % 2) for number in range(8)])
+    owner = bus.session("events", group="g", member="m")
+    owner.poll(100, 0)
+    state = {"a\x1fx": b"1", "a\x1fy": b"2", "a": b"3", "b\x1fx": b"4"}
+    owner.commit({}, {0: state, 1: {"a\x1fz": b"5"}}, {0: 3, 1: 1})
+    other = bus.session("events", group="another", member="m")
+    other.poll(100, 0)
+    other.commit({}, {0: {"a\x1fother": b"6"}}, {0: 4})
+
+    assert bus.snapshot("events", "g", 0) == Snapshot(state, 3)
+    assert bus.snapshot("events", "g", 1) == Snapshot({"a\x1fz": b"5"}, 1)
+    assert bus.snapshot("events", "g", 0, "a\x1f") == Snapshot({"a\x1fx": b"1", "a\x1fy": b"2"}, 3)
+    assert bus.snapshot("events", "g", 0, "c") == Snapshot({}, 3)
+    assert bus.snapshot("events", "g", 0, "a", limit=2) == Snapshot({"a": b"3", "a\x1fx": b"1"}, 3)
+
+    owner.commit({"hits": [record(1)]}, {0: {"a\x1fx": None, "a\x1fy": b"7"}}, {0: 4})  # still the owner
+    assert bus.snapshot("events", "g", 0, "a\x1f") == Snapshot({"a\x1fy": b"7"}, 4)
+    assert bus.lag("events", "g") == {0: 0, 1: 3}
+    assert owner.poll(100, 0).lost == []
+
+
+TEXTS = st.text(st.sampled_from("a\x1fñ\ud7ff\ue000\uffff😀\U0010ffff"), max_size=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(keys=st.sets(TEXTS, max_size=12), prefix=TEXTS)
+def test_a_snapshot_gives_exactly_the_keys_with_the_prefix(keys: set[str], prefix: str) -> None:
+    bus = open_bus("memory:", partitions=1)
+    session = bus.session("t", group="g", member="m")
+    session.poll(1, 0)
+    session.commit({}, {0: dict.fromkeys(keys, b"x")}, {})
+    assert set(bus.snapshot("t", "g", 0, prefix).state) == {key for key in keys if key.startswith(prefix)}
+
+
+def test_a_snapshot_is_of_one_moment_while_another_process_writes(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'bus.sqlite'}"
+    bus, reader = open_bus(url, partitions=1), open_bus(url)
+    session = bus.session("t", group="g", member="m")
+    session.poll(1, 0)
+    ended = threading.Event()
+
+    def write() -> None:
+        for number in range(1, 60):
+            session.commit({}, {0: {f"k{key}": b"%d" % number for key in range(40)}}, {0: number})
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen: list[int] = []
+    while not ended.is_set() or not seen:
+        found = reader.snapshot("t", "g", 0)
+        assert set(found.state.values()) <= {b"%d" % found.position}
+        seen.append(found.position)
+    writer.join()
+    assert seen == sorted(seen)
 
 
 def test_a_newer_process_of_the_same_name_fences_the_older(url: str) -> None:
