@@ -15,6 +15,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 
 log = logging.getLogger("almena.metrics")
 
@@ -123,6 +124,14 @@ def render(multiprocess_dir: str | None) -> bytes:
     with _locked(Path(multiprocess_dir), fcntl.LOCK_SH):
         found = list(MultiProcessCollector(None, path=multiprocess_dir).collect())  # type: ignore[no-untyped-call]
     return generate_latest(_Present(found))
+
+
+def read(text: bytes, *names: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Name, labels and value of the series in Prometheus text whose names begin with one of `names`."""
+    lines = [line for line in text.decode("utf-8", "replace").splitlines() if line.startswith(names)]
+    for family in text_string_to_metric_families("\n".join([*lines, ""])):
+        for sample in family.samples:
+            yield sample.name, sample.labels, sample.value
 
 
 class _Present(CollectorRegistry):

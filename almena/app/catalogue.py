@@ -43,6 +43,10 @@ class Catalogue:
         """The rules as they were read last."""
         return self._rules
 
+    def seen(self) -> object:
+        """What the detectors said when the rules were read last; another value when they run others."""
+        return self._seen
+
     def look(self) -> bool:
         """Read the rules again if the detectors run others since the last look; True then."""
         said = self._said()

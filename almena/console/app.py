@@ -25,6 +25,8 @@ from almena import clock as clocks
 from almena.console import alerts, api, auth, health, openapi, queue, sources
 from almena.console import rules as rule_pages
 from almena.console.i18n import mark
+from almena.console.memory import Memory
+from almena.console.nearest import Nearest, unknown
 from almena.console.rules import RuleInfo
 from almena.console.security import Guard
 from almena.console.sessions import Attempts, Sessions
@@ -55,17 +57,20 @@ def create_app(
     status: health.Status,
     metrics: Callable[[], bytes],
     secret: bytes,
+    nearest: Nearest = unknown,
     clock: Callable[[], int] = clocks.now,
 ) -> Starlette:
     """The console as an ASGI application.
 
     `agencies` gives their names by id; `status` says how the whole is doing within a
-    caller's agencies, its problems in a language (`es` or `en`);
+    caller's agencies, its problems in a language (`es` or `en`); `nearest` which groups are nearest to an alert;
     `secret` (32 bytes or more) seals forms and must be the same in every console that shares the store.
     """
     if len(secret) < 32:
         raise ValueError("the console's secret needs 32 bytes or more")
     lifetime, idle = settings.lifetimes()
+    memory = Memory(metrics, clock)
+    status = health.with_memory(status, memory, rules)
     app = Starlette(
         routes=routes(),
         middleware=[Middleware(Guard, hosts=settings.allowed_hosts(), secure=settings.secure(), failed=_failed)],
@@ -79,6 +84,8 @@ def create_app(
         status=status,
         problems=health.Problems(status, clock),
         metrics=metrics,
+        memory=memory,
+        nearest=nearest,
         sessions=Sessions(store, secret, lifetime, idle, clock),
         attempts=Attempts(clock),
         clock=clock,
@@ -96,6 +103,7 @@ def routes() -> list[Route | Mount]:
         Route("/alertas/{alert_id}", page(alerts.alert_page), methods=get),
         Route("/alertas/{alert_id}", page(alerts.decide_page), methods=post),
         Route("/fuentes", page(sources.sources_page), methods=get),
+        Route("/salud", page(health.health_page), methods=get),
         Route("/reglas", page(rule_pages.list_page), methods=get),
         Route("/reglas/{rule_id:path}", page(rule_pages.one_page), methods=get),
         Route("/entrar", auth.sign_in, methods=["GET", "POST"]),

@@ -1,9 +1,9 @@
-"""What machines ask the console: whether it lives, and its metrics, which only this machine may read."""
+"""How the whole is doing: for machines whether it lives and its metrics, for people a page in words."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from almena.clock import SECOND
+from almena.console.memory import Memory
 from almena.console.security import host_of
 from almena.errors import AlmenaError
 from almena.store import ALL, LEDGER, Scope
 
 if TYPE_CHECKING:
-    from almena.console.visit import Console
+    from almena.console.rules import RuleInfo
+    from almena.console.visit import Console, Visit
 
 Status = Callable[[Scope, str], Mapping[str, Any]]
 """How the whole is doing within a scope, its problems in a language."""
@@ -57,6 +59,39 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def health_page(visit: Visit) -> Response:
+    """The memory of correlations: what is wrong with it, how large it is, what waits, and who comes late."""
+    from almena.console.sources import sources
+
+    figures, titles = visit.console.memory.figures(), titles_of(visit.console.rules(), visit.language)
+    late = [source for source in sources(visit.console.store, visit.scope) if source.late]
+    return visit.render(
+        "health.html",
+        figures=figures,
+        problems=figures.problems(visit.language, titles),
+        titles=titles,
+        late=sorted(late, key=lambda source: (-source.late / max(source.events, 1), source.agency, source.name)),
+    )
+
+
+def titles_of(rules: Sequence[RuleInfo], language: str) -> dict[str, str]:
+    """Rules' titles by what their memory goes by: the id, or a model's name."""
+    return {rule.id.removeprefix("almena."): rule.said(language) for rule in rules}
+
+
+def with_memory(status: Status, memory: Memory, rules: Callable[[], Sequence[RuleInfo]]) -> Status:
+    """`status`, whose problems are also those of the memory of correlations."""
+
+    def whole(scope: Scope, language: str) -> Mapping[str, Any]:
+        found = dict(status(scope, language))
+        more = memory.figures().problems(language, titles_of(rules(), language))
+        if more:
+            found |= {"ok": False, "problems": [*(found.get("problems") or ()), *more]}
+        return found
+
+    return whole
 
 
 @dataclass

@@ -122,9 +122,11 @@ def one_page(visit: Visit) -> Response:
             visit.say("No hay una regla con ese nombre"),
             visit.say("Pudo cambiar de nombre o salir de la carpeta de reglas. Búsquela en la lista."),
         )
+    correlated = rule.kind == "correlation"
     return visit.render(
         "rule.html",
         rule=rule,
+        near=visit.console.nearest(rule.id, visit.scope, visit.language) if correlated else None,
         alerts=_latest(visit, rule.id),
         shadow=shadow(visit).get(rule.id),
         techniques=techniques,

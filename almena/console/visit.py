@@ -20,6 +20,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from almena.console import show
 from almena.console.health import Problems, Status
 from almena.console.i18n import LANGUAGES, Speak, language_of, mark, speaker, translations
+from almena.console.memory import Memory
+from almena.console.nearest import Nearest
 from almena.console.rules import RuleInfo
 from almena.console.security import LONGEST_BODY, same_origin
 from almena.console.sessions import Attempts, Sessions
@@ -54,6 +56,8 @@ class Console:
     status: Status
     problems: Problems
     metrics: Callable[[], bytes]
+    memory: Memory
+    nearest: Nearest
     sessions: Sessions
     attempts: Attempts
     clock: Callable[[], int]
