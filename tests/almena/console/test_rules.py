@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import console_seed as seed
 from console_client import BASE, SECRET, Clock, TestClient
 from starlette.applications import Starlette
 
-from almena.clock import DAY, format_time
+from almena.clock import DAY, MINUTE, format_time
 from almena.console import ConsoleSettings, RuleInfo, create_app
+from almena.console.nearest import Nearby, Nearest, NearGroup
 from almena.console.rules import recent_alerts, techniques
 from almena.status import HEARD
-from almena.store import ALL, LEDGER, Store
+from almena.store import ALL, LEDGER, Scope, Store
 
 
 def test_the_list_has_the_worst_first_with_their_alerts(
@@ -156,3 +158,44 @@ def test_no_rules_says_how_to_have_one(
     )  # fmt: skip
     with TestClient(app, base_url=BASE, cookies=dict(sign_in().cookies)) as client:
         assert "<code>almena rules check</code>" in client.get("/reglas").text
+
+
+def test_a_correlation_shows_what_is_nearest_to_an_alert_to_whom_may_see_it(
+    sign_in: Callable[..., TestClient], store: Store, clock: Clock
+) -> None:
+    asked: list[tuple[str, Scope, str]] = []
+    rule = RuleInfo(id="r1", title={"es": "Muchas"}, level="high", kind="correlation")
+    now = clock.time
+
+    def nearest(rule: str, scope: Scope, language: str) -> Nearby | None:
+        asked.append((rule, scope, language))
+        shared: dict[str, Any] = {"agency": "registro", "first": now - MINUTE, "last": now, "closes": now + MINUTE}
+        groups = (
+            NearGroup(name="usuario <b>ana\u202e", reached="7 de 8 eventos", missing=("Otra",), **shared),
+            NearGroup(name="", reached="2 de 8 eventos", past=True, **shared),
+            NearGroup(name="usuario eva", reached="8 de 8 eventos", alert="202611-ab", **shared),
+        )
+        return Nearby(groups=groups, more=1_500, watermark=now - MINUTE, waiting=3)
+
+    def page_of(nearest: Nearest, *agencies: str) -> str:
+        app = create_app(
+            store, ConsoleSettings(), agencies=seed.AGENCIES, rules=lambda: [rule], nearest=nearest, secret=SECRET,
+            status=lambda scope, language: {}, metrics=lambda: b"", clock=clock,
+        )  # fmt: skip
+        cookies = dict(sign_in(f"eva.{len(asked)}", *agencies).cookies)
+        with TestClient(app, base_url=BASE, cookies=cookies) as client:
+            return str(client.get("/reglas/r1").text)
+
+    page = page_of(nearest, "registro")
+    assert asked == [("r1", frozenset({"registro"}), "es")]
+    assert "Lo más cerca de avisar" in page
+    assert "usuario &lt;b&gt;ana" in page
+    assert "\u202e" not in page
+    assert "7 de 8 eventos<br>" in page
+    assert "todo junto" in page
+    assert "(ya pasó)" in page
+    assert '<a href="/alertas/202611-ab">ya avisó</a>' in page
+    assert "Y más grupos: 1,500." in page
+    assert "Hechos que la esperan: 3." in page
+    assert "Ningún hecho de sus reglas cuenta" in page_of(lambda *_: Nearby(), "registro")
+    assert "Lo más cerca de avisar" not in page_of(lambda *_: None, "registro"), "it is not known here"
