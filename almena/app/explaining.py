@@ -87,13 +87,14 @@ def _told(
         return found, [*verdict_lines(found, language), *_tips(found, ruleset.mode, language)]
     from almena.app.feeding import feeding, feeding_lines
 
-    titles = {one.id: _title(one, language) for one in ruleset.everything}
+    titles = {one.id: title_of(one, language) for one in ruleset.everything}
     found = feeding(item, event, ruleset)
     tips = _tips(found["nearest"]["verdict"], ruleset.mode, language) if "nearest" in found else ()
     return found, [*feeding_lines(found, language, titles), *tips]
 
 
-def _title(item: Rule | Correlation, language: str) -> str:
+def title_of(item: Rule | Correlation, language: str) -> str:
+    """The rule's title in a language, or the one that Sigma has."""
     block = item.document.get(language)
     said = block.get({"es": "titulo", "en": "title"}[language]) if isinstance(block, Mapping) else None
     return str(said or item.title)
@@ -180,7 +181,7 @@ def choose(ruleset: RuleSet, wanted: str) -> Rule | Correlation:
 
 
 def _titles(item: Rule | Correlation) -> set[str]:
-    return {title.strip().lower() for title in (item.title, _title(item, "es"), _title(item, "en"))}
+    return {title.strip().lower() for title in (item.title, title_of(item, "es"), title_of(item, "en"))}
 
 
 def _near(ruleset: RuleSet, text: str) -> str:
