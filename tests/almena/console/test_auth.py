@@ -35,7 +35,7 @@ def test_the_first_sign_in_chooses_a_password_before_anything_else(client: TestC
     assert once is not None
     answer = enter(client, "admin", once)
     assert answer.headers["location"] == "/clave"
-    for path in ("/", "/cola", "/fuentes", "/reglas", "/alertas/x"):
+    for path in ("/", "/cola", "/fuentes", "/salud", "/reglas", "/alertas/x"):
         assert client.get(path).headers["location"] == "/clave"
     assert client.get("/api/v1/status").status_code == 401
     assert "un solo uso" in client.get("/clave").text

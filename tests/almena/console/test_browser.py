@@ -288,7 +288,8 @@ def test_nothing_is_cut_off_at_any_width(browser: Browser, site: Site, complaint
     link = page.locator("a.row-link").first.get_attribute("href")
     number = re.search(r"alerta=([\w-]+)", str(link))
     assert number is not None
-    for path in ("/cola", str(link), f"/alertas/{number[1]}", "/fuentes", "/reglas", f"/reglas/{seed.REFUND['id']}"):
+    alert, rule = f"/alertas/{number[1]}", f"/reglas/{seed.REFUND['id']}"
+    for path in ("/cola", str(link), alert, "/fuentes", "/salud", "/reglas", rule):
         page.goto(site.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     page.goto(site.url + str(link))
@@ -318,7 +319,7 @@ def test_every_page_is_labelled(browser: Browser, site: Site, complaints: list[s
     page = open_page(browser, complaints)
     enter(page, site)
     link = page.locator("a.row-link").first.get_attribute("href")
-    for path in ("/cola", str(link), "/fuentes", "/reglas", f"/reglas/{seed.REFUND['id']}", "/clave"):
+    for path in ("/cola", str(link), "/fuentes", "/salud", "/reglas", f"/reglas/{seed.REFUND['id']}", "/clave"):
         page.goto(site.url + path)
         assert page.locator("main h1").count() == 1, path
         unlabelled = page.evaluate(

@@ -98,7 +98,7 @@ def test_a_person_sees_only_their_agencies(sign_in: SignIn, store: Store, clock:
     seed.shift(store, clock.time)
     (foreign,) = seed.put(store, seed.web_shell(clock.time, "secreto-01", "registro"))
     eva = sign_in("eva", "educacion")
-    for path in ("/cola", "/cola?estado=all", "/cola?dependencia=registro&estado=all", "/fuentes", "/reglas"):
+    for path in ("/cola", "/cola?estado=all", "/cola?dependencia=registro&estado=all", "/fuentes", "/salud", "/reglas"):
         page = eva.get(path).text
         assert "secreto-01" not in page
         assert "Registro Público" not in page
