@@ -54,6 +54,22 @@ class DetectSettings:
 
 
 @dataclass(kw_only=True)
+class CorrelateSettings:
+    """What correlations and baselines may remember. Beyond it what was used longest ago is forgotten, and counted."""
+
+    groups: int = 100_000
+    """Groups (users, addresses, ...) that one correlation remembers at most, in each partition and on each clock."""
+    memory: int = 512
+    """Megabytes that the groups of all correlations may take in one process, 16 to 1000000."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.groups <= 100_000_000:
+            raise ConfigError(f"groups: {self.groups} is not between 1 and 100000000")
+        if not 16 <= self.memory <= 1_000_000:
+            raise ConfigError(f"memory: {self.memory} is not between 16 and 1000000 megabytes")
+
+
+@dataclass(kw_only=True)
 class Config:
     """The whole configuration of an installation; each field is a key of `almena.toml`."""
 
@@ -69,12 +85,16 @@ class Config:
     """Partitions of new topics: the most workers that can share the work of one role."""
     lateness: Span = field(default_factory=lambda: Span(5 * SECOND))
     """How late events may come and still count in live windows, where a source does not say."""
+    batch: Span = field(default_factory=lambda: Span(MINUTE))
+    """Sources that may be later than this are feeds that come in batches; each such lateness has a clock of its own."""
     keep_bus: Span = field(default_factory=lambda: Span(7 * DAY))
     """How long records stay on the bus."""
     rules: list[str] = field(default_factory=list)
     """Folders of Sigma rules; the project's own when empty."""
     detect: DetectSettings = field(default_factory=DetectSettings)
     """`[detect]`: rules in shadow, and what a rule may cost."""
+    correlate: CorrelateSettings = field(default_factory=CorrelateSettings)
+    """`[correlate]`: what correlations may remember."""
     agencies: dict[str, Agency] = field(default_factory=dict)
     """`[agencies.<id>]`: the agencies there are."""
     collectors: dict[str, Any] = field(default_factory=dict)

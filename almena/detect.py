@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from almena import metrics
 from almena.alert import Alert
-from almena.bus import ALERTS, DEAD, HITS, LEDGER, Record, Stored
-from almena.clock import FOREVER, MINUTE, SECOND, format_time, parse_time
+from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, Record, Stored
+from almena.clock import FOREVER, MINUTE, SECOND, format_time
 from almena.errors import ParseError
 from almena.event import Batch, Event, decode, event_time
 from almena.hit import Hit, encode_hit
 from almena.state import Partition, Table
+from almena.watermarks import Marks, watermark_records
 
 log = logging.getLogger("almena.detect")
 
@@ -68,6 +69,40 @@ def _select_one(selector: Selector, event: Event) -> Iterator[Selection]:
         log.exception("%s failed on event %s", type(selector).__name__, event.get("event.id"))
 
 
+class Clocks:
+    """The clocks that events are ordered by: the live one, and one for every lateness of feeds that come in batches."""
+
+    def __init__(self, lateness: Iterable[int], batch: int) -> None:
+        """`lateness` of all sources, microseconds; what may be later than `batch` is a feed that comes in batches."""
+        lateness = set(lateness)
+        live = max((each for each in lateness if each <= batch), default=batch)
+        self.waits = {0: live, **{each: each for each in sorted(lateness) if each > batch}}
+        """How long each clock waits for events, microseconds, by its name: 0 is the live one."""
+        self._batch = batch
+
+    def of(self, lateness: int) -> int:
+        """The clock that waits for such a lateness; the longest where none waits so long."""
+        if lateness <= self._batch:
+            return 0
+        return next((clock for clock in self.waits if clock >= lateness), max(self.waits))
+
+    def marks(self, time: int) -> dict[tuple[int, int], int]:
+        """What each clock has passed when `time` is that of the last append."""
+        return {(clock, 0): time - wait - 1 for clock, wait in self.waits.items()}
+
+
+class _Place(NamedTuple):
+    """What a hit needs to know of its event."""
+
+    offset: int
+    lateness: int
+    moment: int
+    appended: int
+
+
+_NOWHERE = _Place(-1, 0, -1, -1)
+
+
 class Detect:
     """One partition of events on its way to hits and alerts."""
 
@@ -80,16 +115,18 @@ class Detect:
         hit_partitions: int,
         lateness: Mapping[str, int],
         default_lateness: int = 5 * SECOND,
+        batch: int = MINUTE,
         seal: Callable[[bytes], str],
     ) -> None:
-        """`lateness` is by source, in microseconds; the watermark waits for the longest of them."""
+        """`lateness` is by source, in microseconds; each beyond `batch` has a clock of its own, see `Clocks`."""
         self.state = state
         self._partition = partition
         self._selectors = selectors
         self._hit_partitions = hit_partitions
         self._lateness = lateness
         self._default_lateness = default_lateness
-        self._longest = max([default_lateness, *lateness.values()])
+        self._clocks = Clocks([default_lateness, *lateness.values()], batch)
+        self._announced = False
         self._seal = seal
         mine = state.state("detect")
         self._lanes = mine.table("lanes", limit=LANES)
@@ -99,39 +136,51 @@ class Detect:
         self._told = 0.0
 
     def step(self, records: Sequence[Stored]) -> dict[str, list[Record]]:
-        """Take records in offset order; hits and alerts come out, and the watermark for every hits partition."""
+        """Take records in offset order; hits and alerts come out, and the watermarks for every hits partition."""
         began = time.perf_counter()
         outputs: dict[str, list[Record]] = {ALERTS: [], HITS: [], DEAD: [], LEDGER: []}
+        if not self._announced:
+            # A clock is known before its first hit: who reads a hit of one that nobody speaks for takes it for ended.
+            self._announced = True
+            outputs[HITS].extend(self._tell(self._clocks.marks(records[0].time)))
         end = any(record.headers.get(MARKER) == "end" for record in records)
         events = [record for record in records if MARKER not in record.headers]
         seen = sum(self._take(events[start : start + SLICE], outputs) for start in range(0, len(events), SLICE))
-        watermark = FOREVER if end else records[-1].time - self._longest - 1
-        outputs[HITS].extend(watermark_records(self._partition, watermark, self._hit_partitions))
+        marks = self._clocks.marks(records[-1].time)
+        outputs[HITS].extend(self._tell(dict.fromkeys(marks, FOREVER) if end else marks))
         outputs[LEDGER].extend(self._ledger(flush=end))
         if seen:
             metrics.DETECTOR_EVENT_DURATION.observe((time.perf_counter() - began) / seen)
         return {topic: output for topic, output in outputs.items() if output}
 
+    def _tell(self, marks: Marks) -> list[Record]:
+        return watermark_records(EVENTS, self._partition, marks, self._hit_partitions)
+
     def _take(self, records: Sequence[Stored], outputs: dict[str, list[Record]]) -> int:
         """Put what the events of `records` give into `outputs`; returns how many events there are."""
         timely, late = Batch(), Batch()
-        offsets: dict[str, int] = {}
+        places: dict[str, _Place] = {}
+        appended: set[int] = set()
         for record in records:
-            event, is_late = self._accept(record, outputs[DEAD])
-            if event is not None:
-                offsets[event["event.id"]] = record.offset
-                (late if is_late else timely).add(event, record.value)
+            event, place = self._accept(record, outputs[DEAD])
+            if event is None:
+                continue
+            places[event["event.id"]] = place
+            if place.appended - place.moment > place.lateness:
+                appended.add(place.appended)
+                late.add(event, record.value)
+            else:
+                timely.add(event, record.value)
         for found in select(self._selectors, timely):
-            self._put(found, offsets, outputs)
+            self._put(found, places, outputs)
         # A hit that keeps append time, such as a source's sign of life, is on time even when its event is not.
-        appended = {parse_time(event["event.ingested"]) for event in late}
         for found in select(self._selectors, late):
             if not isinstance(found, Hit) or found.time in appended:
-                self._put(found, offsets, outputs)
+                self._put(found, places, outputs)
         return len(timely) + len(late)
 
-    def _accept(self, record: Stored, dead: list[Record]) -> tuple[Event | None, bool]:
-        """The record's event with its append time (None for a repeat or a damaged record), and whether it is late."""
+    def _accept(self, record: Stored, dead: list[Record]) -> tuple[Event | None, _Place]:
+        """The record's event with its append time, None for a repeat or a damaged record, and where it stands."""
         source, lane = record.headers.get("source", ""), record.headers.get("lane", "")
         try:
             sequence = int(record.headers.get("seq", ""))
@@ -140,14 +189,14 @@ class Detect:
             moment = event_time(event)
         except (ParseError, ValueError, KeyError, TypeError) as error:
             dead.append(self._dead(record, f"no event: {type(error).__name__}: {error}"[:300]))
-            return None, False
+            return None, _NOWHERE
         totals = self._totals(source, record)
         key = f"{source}\x1e{lane}"
         if sequence <= self._lanes.get(key, -1):
             totals["repeats"] += 1
             metrics.EVENTS_REPEATED.labels(source).inc()
             self._save(source, totals)
-            return None, False
+            return None, _NOWHERE
         self._lanes.put(key, sequence)
         totals["events"] += 1
         event["event.ingested"] = format_time(record.time)
@@ -159,17 +208,20 @@ class Detect:
             moment = record.time
         totals["last_event"] = max(totals["last_event"], moment)
         totals["last_ingested"] = record.time
-        late = record.time - moment > self._lateness.get(source, self._default_lateness)
-        if late:
+        lateness = self._lateness.get(source, self._default_lateness)
+        if record.time - moment > lateness:
             totals["late"] += 1
             metrics.EVENTS_LATE.labels(source).inc()
         self._save(source, totals)
-        return event, late
+        return event, _Place(record.offset, lateness, moment, record.time)
 
-    def _put(self, found: Selection, offsets: Mapping[str, int], outputs: dict[str, list[Record]]) -> None:
+    def _put(self, found: Selection, places: Mapping[str, _Place], outputs: dict[str, list[Record]]) -> None:
         if isinstance(found, Hit):
-            offset = offsets.get(found.id, offsets.get(found.id.rpartition("/")[0], -1))
-            placed = msgspec.structs.replace(found, position=(self._partition, offset))
+            place = places.get(found.id) or places.get(found.id.rpartition("/")[0], _NOWHERE)
+            # What keeps append time is late for nobody.
+            live = place is _NOWHERE or found.time == place.appended != place.moment
+            clock = 0 if live else self._clocks.of(max(found.clock, place.lateness))
+            placed = msgspec.structs.replace(found, position=(self._partition, place.offset), clock=clock)
             outputs[HITS].append(hit_record(placed))
         else:
             outputs[ALERTS].append(alert_record(found))
@@ -228,9 +280,3 @@ def hit_record(hit: Hit) -> Record:
 def alert_record(alert: Alert) -> Record:
     """The alert on its way to the desk."""
     return Record(str(alert["almena.alert.id"]), msgspec.json.encode(alert))
-
-
-def watermark_records(partition: int, watermark: int, hit_partitions: int) -> list[Record]:
-    """Event time has passed `watermark` in this partition of events: told to every partition of hits."""
-    value = msgspec.msgpack.encode((partition, watermark))
-    return [Record("", value, {"watermark": "1"}, partition=target) for target in range(hit_partitions)]

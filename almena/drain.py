@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from almena.bus import EVENTS, HITS, Bus, Record
 from almena.detect import MARKER
@@ -11,9 +11,12 @@ from almena.status import READERS
 
 _PAUSE = 0.05
 
+_ROUNDS = 102
+"""Results of correlations come back onto the topic of hits, as often as correlations read each other: 100 times."""
+
 
 def end_time(bus: Bus) -> None:
-    """Say on every partition of events that nothing more will come: all windows close."""
+    """Say on every partition of events that nothing more will come: all windows of all clocks close."""
     end = {MARKER: "end"}
     bus.append(EVENTS, [Record("", b"", end, partition) for partition in range(bus.partitions(EVENTS))])
 
@@ -21,13 +24,25 @@ def end_time(bus: Bus) -> None:
 def drain(bus: Bus, seconds: float) -> bool:
     """Wait until all that is on the bus now, and all that comes of it, has been read; False when time ran out."""
     deadline = time.monotonic() + seconds
-    last = tuple(topic for topic in READERS if topic not in (EVENTS, HITS))
-    for topics in ((EVENTS,), (HITS,), last):
-        wanted = {topic: dict(bus.ends(topic)) for topic in topics}
-        while not all(_passed(bus, topic, offsets) for topic, offsets in wanted.items()):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_PAUSE)
+    last = [topic for topic in READERS if topic not in (EVENTS, HITS)]
+    if not _wait(bus, [EVENTS], deadline):
+        return False
+    for _ in range(_ROUNDS):
+        before = dict(bus.ends(HITS))
+        if not _wait(bus, [HITS], deadline):
+            return False
+        if dict(bus.ends(HITS)) == before:
+            break
+    return _wait(bus, last, deadline)
+
+
+def _wait(bus: Bus, topics: Sequence[str], deadline: float) -> bool:
+    """Wait until what the topics hold now has been read; False when time ran out."""
+    wanted = {topic: dict(bus.ends(topic)) for topic in topics}
+    while not all(_passed(bus, topic, offsets) for topic, offsets in wanted.items()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
     return True
 
 

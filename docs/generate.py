@@ -41,7 +41,7 @@ def pages() -> dict[str, str]:
 def configuration() -> str:
     """All options of `almena.toml`, section by section."""
     from almena.app import components
-    from almena.config import Agency, Config, DetectSettings
+    from almena.config import Agency, Config, CorrelateSettings, DetectSettings
 
     kinds = components()
     parts = [
@@ -49,10 +49,11 @@ def configuration() -> str:
         _section(
             "At the top",
             Config,
-            skip={"collectors", "detect", "detectors", "desk", "console", "notify", "path", "agencies"},
+            skip={"collectors", "detect", "correlate", "detectors", "desk", "console", "notify", "path", "agencies"},
         ),
         _section("`[agencies.<id>]`", Agency),
         _section("`[detect]`", DetectSettings),
+        _section("`[correlate]`", CorrelateSettings),
     ]
     for name, kind in kinds.collectors.items():
         parts.append(_section(f'`[collectors.<name>]` with `type = "{name}"`', kind))

@@ -23,6 +23,8 @@ log = logging.getLogger("almena")
 STAGES = ("detect", "correlate", "desk")
 """The roles that read the bus, of which several may share the work."""
 
+MEGABYTE = 1 << 20
+
 
 def run_role(role: str, config: Config, name: str = "") -> int:
     """Run one role until it is told to stop; returns its exit code. `name` is the member's name in its group."""
@@ -126,6 +128,7 @@ def detect(config: Config, stop: threading.Event, name: str) -> None:
             hit_partitions=bus.partitions(HITS),
             lateness=lateness,
             default_lateness=int(config.lateness),
+            batch=int(config.batch),
             seal=seal,
         )
 
@@ -145,9 +148,17 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
     rules = Reloading(config, "correlate", name, bus)
     models = detectors_of(config)
     operators = operators_of(models, rules.ruleset)
+    hit_partitions = bus.partitions(HITS)
 
     def open_work(partition: int, state: Partition) -> Correlate:
-        return Correlate(partition, state, operators=operators, event_partitions=bus.partitions(EVENTS))
+        return Correlate(
+            partition,
+            state,
+            operators=operators,
+            event_partitions=bus.partitions(EVENTS),
+            hit_partitions=hit_partitions,
+            memory=config.correlate.memory * MEGABYTE // hit_partitions,
+        )
 
     def between() -> None:
         nonlocal operators
@@ -169,6 +180,7 @@ def console(config: Config) -> None:
     """Serve the console and the API."""
     from almena import metrics
     from almena.app.catalogue import Catalogue
+    from almena.app.nearby import Looker
     from almena.app.operate import expected_of
     from almena.console import create_app, ensure_admin, serve
     from almena.status import READERS, status
@@ -201,6 +213,7 @@ def console(config: Config) -> None:
         status=how,
         metrics=measured,
         secret=secret_of(config).derive("console"),
+        nearest=Looker(config, bus, rules.seen),
     )
     with rules.following():
         serve(app, config.console)
