@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from almena.labels import called, label, length, number
-from almena.phrases import CORRELATIONS, OPERATORS, PARTS, THRESHOLDS, either, operator, phrase
+from almena.correlated import Correlated
+from almena.labels import called, label, number
+from almena.phrases import OPERATORS, PARTS, operator, phrase
 from almena.words import safe
 
 MOST_NODES = 400
@@ -306,36 +307,29 @@ class _Teller:
         for part in listed(node.get("contributions"))[:30]:
             if isinstance(part, Mapping):
                 name = label(str(part.get("feature")), self.language)
-                feature = name[:1].upper() + name[1:] if name else _cell(part.get("feature"), self.language)
+                feature = _capital(name) or _cell(part.get("feature"), self.language)
                 observed, expected = (_cell(part.get(key), self.language) for key in ("observed", "expected"))
                 step.rows.append((feature, observed, expected))
         return step
 
     def _correlation(self, node: Mapping[str, Any], depth: int) -> Step:
-        kind, language = str(node.get("type") or ""), self.language
-        compared, _, bound = str(node.get("threshold") or "").partition(" ")
-        many = either(THRESHOLDS[compared], language).format(count=safe(bound)) if compared in THRESHOLDS else ""
-        counted = ", ".join(called(str(name), language) for name in listed(node.get("counted"))[:5])
-        if kind == "temporal_ordered":
-            many = safe(bound)  # all of them, so "at least" says nothing
-        text = either(CORRELATIONS.get(kind, CORRELATIONS[""]), language).format(
-            many=many or safe(node.get("threshold") or "—"),
-            counted=counted or self._say("a_field"),
-            timespan=length(node.get("timespan") or "—", language),
-        )
-        step = Step(text[:1].upper() + text[1:], brief=text)
-        if node.get("value") is not None and not kind.startswith("temporal"):
-            step.lead, step.seen = self._say("there_were"), _cell(node["value"], language)
-            step.brief = f"{text} ({step.lead} {step.seen})"
+        told = Correlated(node, self.language, self.titles, inside=depth > 0)
+        said = told.sentence()
+        step = Step(_capital(said.text), lead=said.lead, seen=said.seen, brief=said.text)
+        if said.lead:
+            proof = f"{said.lead} {said.seen}"
+            step.brief = f"{said.text}: {proof}" if "(" in proof else f"{said.text} ({proof})"
         group = node.get("group")
         for name, value in list(group.items())[:10] if isinstance(group, Mapping) else ():
-            same = self._say("all_with").format(field=called(str(name), language))
+            same = self._say("all_with").format(field=called(str(name), self.language))
             shown = safe(value, LONGEST_SEEN)
             step.below.append(Step(same, seen=shown, brief=f"{same} {shown}"))
-        step.below += self._facts(node, depth)
+        if note := told.note():
+            step.below.append(Step(note))
+        step.below += self._facts(node, depth, told, named=said.names)
         return step
 
-    def _facts(self, node: Mapping[str, Any], depth: int) -> list[Step]:
+    def _facts(self, node: Mapping[str, Any], depth: int, told: Correlated, *, named: bool) -> list[Step]:
         """What a correlation puts together: the rules by their titles, and the correlations inside it."""
         inner = {
             str(child.get("rule") or at): step
@@ -343,15 +337,16 @@ class _Teller:
             if depth < DEEPEST and isinstance(child, Mapping) and (step := self.step(child, depth + 1)) is not None
         }
         facts = []
-        for rule in map(str, listed(node.get("rules"))[:20]):
-            step = inner.pop(rule, None)
-            title = safe(self.titles.get(rule, ""), LONGEST_SEEN)
-            if step is not None:
-                if title:
-                    step.text = f"{title}: {step.text[:1].lower()}{step.text[1:]}"
-                    step.brief = f"{title}: {step.brief}"
+        for rule, mark in told.marks().items():
+            step, title = inner.pop(rule, None), safe(self.titles.get(rule, ""), LONGEST_SEEN)
+            said = told.occurred(rule, title, mark)
+            if step is not None and title:
+                text = f"{step.text[:1].lower()}{step.text[1:]}"
+                step.text = f"{title}: {text}" if said == title else f"{said} ({text})"
+                step.brief = f"{title}: {step.brief}"
+                step.held = mark if named else step.held
             elif title:
-                step = Step(title, True if node.get("type") == "temporal_ordered" else None, brief=title)
+                step = Step(said, mark, brief=title if mark and not named else "")
             if step is not None:
                 facts.append(step)
         return facts + list(inner.values())
@@ -382,6 +377,10 @@ def _bare(text: str, names: list[str]) -> str:
     if ("startswith" in names or "contains" in names) and text.endswith("*") and not text.endswith("\\*"):
         text = text[:-1]
     return text
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _cell(value: object, language: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -22,6 +23,8 @@ _UNITS: tuple[tuple[int, str, Literal["short", "long"]], ...] = (
     (HOUR, "duration-hour", "long"),
     (MINUTE, "duration-minute", "short"),
 )
+_WHOLE = ((DAY, "duration-day"), (HOUR, "duration-hour"), (MINUTE, "duration-minute"))
+_REST = (SECOND, "duration-second")
 _WIDEST = 1e15
 
 
@@ -51,11 +54,11 @@ def called(name: str, language: str) -> str:
     return label(name, language) or safe(name)
 
 
-def number(value: object, language: str) -> str:
-    """A number with the separators of the language; anything else as text."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _WIDEST:
+def number(value: object, language: str, form: str | None = None) -> str:
+    """A number with the separators of the language, its decimals as `form` asks (`#,##0.00`); all else as text."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not -_WIDEST < value < _WIDEST:
         return safe(value)
-    return format_decimal(value, locale=LOCALES.get(language, LOCALES["es"]))
+    return format_decimal(value, form, locale=LOCALES.get(language, LOCALES["es"]))
 
 
 def length(span: object, language: str) -> str:
@@ -72,6 +75,33 @@ def length(span: object, language: str) -> str:
     if left or not parts:
         parts.append(_unit(left / SECOND, "duration-second", "short", language))
     return " ".join(parts)
+
+
+def beside(span: object, language: str, side: str) -> str:
+    """Where something is looked for beside a moment: `after`, `before` or `around` it; nothing for what is no span.
+
+    >>> beside("10m", "es", "after"), beside("1h", "es", "before"), beside("1d", "en", "around")
+    ('en los 10 minutos siguientes', 'en la hora anterior', 'in the 24 hours before or after')
+    """
+    try:
+        left = int(Span.parse(span))
+    except (ConfigError, ValueError, OverflowError):
+        return ""
+    # One day is told as 24 hours: "the day after" would be another thing.
+    size, unit = next(
+        ((size, unit) for size, unit in _WHOLE if left % size == 0 and left > size * (size == DAY)), _REST
+    )
+    count = left // size if left % size == 0 else left / size
+    said = _unit(count, unit, "long", language)
+    if count == 1:
+        said = said.removeprefix("1 ")
+    if language == "en":
+        sides = {"after": f"in the following {said}", "before": f"in the preceding {said}"}
+        return sides.get(side, f"in the {said} before or after")
+    the = ("la" if count == 1 else "las") if size == HOUR else ("el" if count == 1 else "los")
+    after, before = ("siguiente", "anterior") if count == 1 else ("siguientes", "anteriores")
+    sides = {"after": f"en {the} {said} {after}", "before": f"en {the} {said} {before}"}
+    return sides.get(side, f"en {the} {said} {before} ni en {the} {after}")
 
 
 def _unit(count: float, unit: str, form: Literal["short", "long"], language: str) -> str:

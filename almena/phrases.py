@@ -71,7 +71,6 @@ PHRASES = {
     "no_exception": ("no aplica su excepción", "its exception does not apply"),
     "no_exceptions": ("no aplica ninguna de sus {count} excepciones", "none of its {count} exceptions applies"),
     "model": ("Esto se aparta de lo acostumbrado", "This is unlike what is usual"),
-    "there_were": ("hubo", "there were"),
     "all_with": ("todos con {field}", "all with {field}"),
 }
 """Everything else an explanation says."""
@@ -86,33 +85,110 @@ THRESHOLDS = {
 }
 """How many a correlation asks for, in words."""
 
-CORRELATIONS = {
-    "event_count": ("{many} eventos en {timespan}", "{many} events within {timespan}"),
-    "value_count": (
-        "{many} valores distintos de {counted} en {timespan}",
-        "{many} different values of {counted} within {timespan}",
+NOUNS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    "events": (("evento", "eventos"), ("event", "events")),
+    "findings": (("hecho", "hechos"), ("finding", "findings")),
+    "different": (("hecho distinto", "hechos distintos"), ("different finding", "different findings")),
+    "values": (
+        ("valor distinto de {counted}", "valores distintos de {counted}"),
+        ("different value of {counted}", "different values of {counted}"),
     ),
-    "temporal": ("{many} hechos distintos en {timespan}", "{many} different facts within {timespan}"),
-    "temporal_ordered": (
-        "{many} hechos en este orden, en {timespan}",
-        "{many} facts in this order, within {timespan}",
+    "combinations": (
+        ("combinación distinta de {counted}", "combinaciones distintas de {counted}"),
+        ("different combination of {counted}", "different combinations of {counted}"),
     ),
-    "value_sum": ("una suma de {counted} en {timespan}: {many}", "a sum of {counted} within {timespan}: {many}"),
-    "value_avg": (
-        "un promedio de {counted} en {timespan}: {many}",
-        "an average of {counted} within {timespan}: {many}",
-    ),
-    "value_median": (
-        "una mediana de {counted} en {timespan}: {many}",
-        "a median of {counted} within {timespan}: {many}",
-    ),
-    "value_percentile": (
-        "un percentil de {counted} en {timespan}: {many}",
-        "a percentile of {counted} within {timespan}: {many}",
-    ),
-    "": ("correlación en {timespan}: {many}", "correlation within {timespan}: {many}"),
 }
-"""What Sigma's correlations look for, in words; the last stands for a type that is not known."""
+"""What correlations count: one of it and several."""
+
+MEASURES = {
+    "value_sum": ("la suma de {counted}", "the sum of {counted}"),
+    "value_avg": ("el promedio de {counted}", "the average of {counted}"),
+    "value_median": ("la mediana de {counted}", "the median of {counted}"),
+    "value_percentile": ("el percentil {rank} de {counted}", "the {rank} percentile of {counted}"),
+}
+"""What correlations measure."""
+
+LIMITS = {
+    "gt": ("por encima de {count}", "above {count}"),
+    "gte": ("desde {count}", "at {count} or more"),
+    "lt": ("por debajo de {count}", "below {count}"),
+    "lte": ("con {count} o menos", "at {count} or less"),
+    "eq": ("con {count} exactamente", "at exactly {count}"),
+    "neq": ("con todo lo que no sea {count}", "at anything but {count}"),
+}
+"""From where on a measure alerts, in words."""
+
+CORRELATIONS = {
+    "within": ("{what} en {timespan}", "{what} within {timespan}"),
+    "in_order": ("{what} en este orden, en {timespan}", "{what} in this order, within {timespan}"),
+    "unknown": ("correlación en {timespan}: {what}", "correlation within {timespan}: {what}"),
+    "of": ("{amount} de {count} {nouns}", "{amount} of {count} {nouns}"),
+    "between": ("entre {low} y {high}", "between {low} and {high}"),
+    "other_number": ("un número de {nouns} distinto de {count}", "a number of {nouns} other than {count}"),
+    "there_was": ("hubo", "there was"),
+    "there_were": ("hubo", "there were"),
+    "about": ("{value} aproximadamente", "{value} about"),
+    "nearly": ("aproximadamente {value}", "about {value}"),
+    "error": ("±{share} %", "±{share}%"),
+    "measured": ("{what} fue {value} ({limit} en {timespan})", "{what} was {value} ({limit} within {timespan})"),
+    "measures": ("{what} en {timespan} ({limit})", "{what} within {timespan} ({limit})"),
+    "moved_on": (
+        "{what} llegó al límite ({limits} en {timespan}); con el último evento va en {value}",
+        "{what} reached the limit ({limits} within {timespan}); with the last event it stands at {value}",
+    ),
+    "alerts": ("se avisa {limits}", "alerts {limits}"),
+    "counts": ("cuenta {limits}", "counts {limits}"),
+    "closes_past": (
+        "Se decidió {timespan} después del primer evento, con todos los que hubo hasta entonces",
+        "Decided {timespan} after the first event, with all that there were until then",
+    ),
+    "closes_now": (
+        "Se decide {timespan} después del primer evento, con todos los que haya hasta entonces",
+        "Decided {timespan} after the first event, with all that there are until then",
+    ),
+    "held_past": ("se cumplió {what} en {timespan}", "{what} held within {timespan}"),
+    "held_now": ("se cumple {what} en {timespan}", "{what} holds within {timespan}"),
+    "that_order_past": (
+        "se cumplió {what}, en ese orden, en {timespan}",
+        "{what} held, in that order, within {timespan}",
+    ),
+    "that_order_now": (
+        "se cumple {what}, en ese orden, en {timespan}",
+        "{what} holds, in that order, within {timespan}",
+    ),
+    "one_past": ("ocurrió {what}", "{what} occurred"),
+    "one_now": ("ocurre {what}", "{what} occurs"),
+    "some_past": ("ocurrieron {what}", "{what} occurred"),
+    "some_now": ("ocurren {what}", "{what} occur"),
+    "then": ("después {what}", "then {what}"),
+    "then_without_past": (
+        "después {what} sin que entre tanto ocurriera {absent}",
+        "then {what} without {absent} in between",
+    ),
+    "then_without_now": (
+        "después {what} sin que entre tanto ocurra {absent}",
+        "then {what} without {absent} in between",
+    ),
+    "all_within": ("{what}, todo en {timespan}", "{what}, all within {timespan}"),
+    "never_past": ("no ocurrió {absent}", "{absent} did not occur"),
+    "never_now": ("no ocurre {absent}", "{absent} does not occur"),
+    "none_past": ("no ocurrió {absent}", "neither {absent} occurred"),
+    "none_now": ("no ocurre {absent}", "neither {absent} occurs"),
+    "before": ("{when} {never}", "{never} {when}"),
+    "after": ("{when} {never}", "{never} {when}"),
+    "around": ("{never} {when}", "{never} {when}"),
+    "same_before": ("antes, en el mismo plazo, {never}", "before that, within the same span, {never}"),
+    "same_after": ("después, en el mismo plazo, {never}", "after that, within the same span, {never}"),
+    "same_around": ("en el mismo plazo {never}, ni antes ni después", "within the same span, before or after, {never}"),
+    "looked_around": (
+        "Lo que no debe ocurrir se busca antes y después, en el mismo plazo",
+        "What must not occur is looked for before and after, within the same span",
+    ),
+    "occurred": ("{title}: ocurrió", "{title}: occurred"),
+    "not_occurred": ("{title}: no ocurrió", "{title}: did not occur"),
+    "must_not": ("{title}: no debe ocurrir", "{title}: must not occur"),
+}
+"""What correlations look for and what came of it."""
 
 PARTS = ("minute", "hour", "day", "week", "month", "year")
 """The parts of a time that a rule may ask about."""

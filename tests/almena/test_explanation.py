@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from almena.explanation import DEEPEST, LONGEST_SUMMARY, MOST_NODES, Step, asked, lines, summary, tell
+from almena.phrases import MEASURES
 
 SHELL: dict[str, Any] = {
     "condition": "server and shell and not filter",
@@ -167,8 +168,8 @@ def test_a_correlation_of_correlations_names_what_it_puts_together() -> None:
     root = {
         "kind": "correlation",
         "type": "temporal_ordered",
-        "threshold": "gte 2",
-        "value": 2,
+        "threshold": "gte 3",
+        "value": 3,
         "timespan": "30d",
         "group": {"almena.notary.id": "NP-31"},
         "rules": ["b", "a", "unknown"],
@@ -176,7 +177,7 @@ def test_a_correlation_of_correlations_names_what_it_puts_together() -> None:
     }
     titles = {"a": "Alguien entró", "b": "Varios intentos"}
     assert text(root, titles=titles) == [
-        "✓ 2 hechos en este orden, en 30 días",
+        "✓ 3 hechos en este orden, en 30 días",
         "  todos con notaría NP-31",
         "  ✓ Varios intentos: al menos 8 eventos en 1 hora 30 min",
         "  ✓ Alguien entró",
@@ -261,6 +262,26 @@ def test_a_huge_tree_is_cut() -> None:
     assert step.text == "y una condición más"
 
 
+correlations: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "kind": st.just("correlation"),
+        "type": st.sampled_from([*MEASURES, "temporal", "temporal_ordered", "value_count"]),
+    },
+    optional={
+        "threshold": st.sampled_from(["gt 2", "gte 2, lt 9", "neq 1.5", "eq -3, gt 1e9", "lt ٣"]),
+        "value": st.floats() | st.integers() | st.text(max_size=5),
+        "error": st.floats() | st.just(0.016),
+        "percentile": st.integers() | st.text(max_size=3),
+        "counted": st.lists(st.text(max_size=9), max_size=3),
+        "rules": st.lists(st.sampled_from("abc"), max_size=4),
+        "absent": st.lists(st.sampled_from("abc"), max_size=2),
+        "occurred": st.lists(st.sampled_from("abc"), max_size=2),
+        "condition": st.sampled_from(["a and not b", "((a or", "not", "\x1b[2J or \u202e", ") and ("]),
+        "closes": st.booleans(),
+        "timespan": st.sampled_from(["10m", "0s", "1d", "999999999999d", "-1h", "x"]),
+        "group": st.just({}),
+    },
+)
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: (
@@ -268,8 +289,9 @@ json = st.recursive(
         | st.dictionaries(
             st.sampled_from(["root", "kind", "op", "expected", "seen", "pass", "children", "field", "group", "value",
                              "contributions", "type", "threshold", "timespan", "selection", "rule", "rules",
-                             "counted"]),
-            inner | st.sampled_from(["and", "or", "not", "field", "keyword", "model", "correlation", "exists|all"]),
+                             "counted", "absent", "condition", "closes", "percentile", "error", "names", "occurred"]),
+            inner | st.sampled_from(["and", "or", "not", "field", "keyword", "model", "correlation", "exists|all"])
+            | correlations,
         )
     ),
     max_leaves=30,
@@ -280,9 +302,9 @@ def control(shown: str) -> bool:
     return any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or 0x202A <= ord(char) <= 0x202E for char in shown)
 
 
-@given(json, st.sampled_from(["es", "en", "xx"]))
+@given(json | correlations, st.sampled_from(["es", "en", "xx"]))
 def test_anything_is_told_or_left_out(explanation: object, language: str) -> None:
-    told = lines(explanation, language, {"": "x\n\x1b"})
+    told = lines(explanation, language, {"": "x\n\x1b", "a": "A\n", "b": "{x}"})
     assert not any(control(line) for line in told)
     assert not control(summary(explanation, language))
     assert all(isinstance(name, str) for name in asked(explanation))
@@ -294,11 +316,42 @@ HOSTILE = ["\x1b[2J", "\n✓ ", "\u202e", "{field}", "%s", "\x00", "x" * 100_000
 
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_values_stay_on_their_line_and_are_cut(value: object) -> None:
-    leaf = {"kind": "field", "field": value, "op": value, "selection": value, "expected": [value] * 30, "seen": value}
-    group = {"kind": "correlation", "group": {str(value): value}, "rules": [str(value)], "type": value, "value": value}
-    model = {"kind": "model", "contributions": [{"feature": value, "observed": value, "expected": value}]}
+    leaf: dict[str, Any] = {
+        "kind": "field",
+        "field": value,
+        "op": value,
+        "selection": value,
+        "expected": [value] * 30,
+        "seen": value,
+    }
+    group: dict[str, Any] = {
+        "kind": "correlation",
+        "group": {str(value): value},
+        "rules": [str(value)],
+        "type": value,
+        "value": value,
+    }
+    model: dict[str, Any] = {
+        "kind": "model",
+        "contributions": [{"feature": value, "observed": value, "expected": value}],
+    }
     words = {"es": {str(value)[:200]: value}}
-    for node in (leaf, group, model, {"kind": "not", "children": [leaf]}, {"kind": value, "children": [leaf]}):
+    kinds = (dict.fromkeys(group, value) | {"kind": "correlation", "type": kind} for kind in (*MEASURES, "temporal"))
+    asks: dict[str, Any] = {
+        "condition": value,
+        "absent": [value],
+        "threshold": value,
+        "percentile": value,
+        "error": value,
+    }
+    for node in (
+        *(kind | asks for kind in kinds),
+        leaf,
+        group,
+        model,
+        {"kind": "not", "children": [leaf]},
+        {"kind": value, "children": [leaf]},
+    ):
         for line in lines({"root": {"pass": True, **node}, "words": words}, titles={str(value): str(value)}):
             assert not control(line)
             assert len(line) < 5_000
