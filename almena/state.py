@@ -170,7 +170,7 @@ class Table:
 
     def _saved(self) -> Iterator[str]:
         yield from (key for key in self._entries if self._dirty.get(key, True))
-        yield from (key for key, saved in self._dirty.items() if saved and key not in self._entries)
+        yield from (key for key in self._dirty if key not in self._entries)
 
     def _collect(self, changed: dict[str, bytes | None], prefix: str) -> None:
         """Put what changed into `changed` under `prefix`; every value is its bytes again."""

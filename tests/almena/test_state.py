@@ -249,6 +249,7 @@ PLACES = st.tuples(st.sampled_from("ab"), st.sampled_from(list(TABLES)), NAMES)
 STEPS = st.one_of(
     st.tuples(st.just("put"), PLACES, VALUES),
     st.tuples(st.just("put"), PLACES, st.integers(0, 40).map(lambda count: "x" * count)),
+    st.tuples(st.just("raw"), PLACES.filter(lambda place: place[1] != "aged"), VALUES),
     st.tuples(st.sampled_from(["get", "delete"]), PLACES, st.none()),
     st.tuples(st.sampled_from(["changes", "restore"]), st.none(), st.none()),
     st.tuples(st.just("shrink"), st.integers(0, 150), st.sampled_from(["", "a", "b", "ab"])),
@@ -280,6 +281,10 @@ def test_tables_are_as_their_model(steps: list[tuple[str, Any, Any]]) -> None:
                 value = Used(moment, value) if what[1] == "aged" else value
                 tables[what[:2]].put(what[2], value)
                 model.put(what, value)
+            case "raw":
+                tables[what[:2]].put(what[2], msgspec.msgpack.encode(value))
+                model.put(what, value)
+                model.sizes[what] = len(msgspec.msgpack.encode(value))
             case "get":
                 assert tables[what[:2]].get(what[2], ...) == model.values.get(what, ...)
             case "delete":
@@ -321,6 +326,13 @@ def test_a_snapshot_comes_back_in_whatever_order_its_keys_are(places: list[tuple
         share = {key.partition("\x1f")[2]: data for key, data in items if key.startswith(owner)}
         assert list(State(owner, share).table(table, limit=100)) == keys
     assert partition.changes() == {}
+
+
+def test_only_keys_may_hold_the_separator() -> None:
+    partition, store = Partition(), dict[str, bytes]()
+    partition.state("o").table("t", limit=9).put("a\x1fb\x1f", 1)
+    take(partition, store)
+    assert list(Partition(store).state("o").table("t", limit=9)) == ["a\x1fb\x1f"]
 
 
 # --- Values between steps -----------------------------------------------------------------------------------------
@@ -453,6 +465,12 @@ def test_what_comes_and_goes_between_two_commits_is_never_written() -> None:
     table.delete("e")
     assert list(state.keys()) == ["t\x1fc"]
     assert partition.changes() == {"o\x1ft\x1fc": None}
+    state.wake("k", 5)
+    assert partition.changes().keys() == {"o\x1f~wake\x1fk"}
+    state.wake("k", 5)
+    assert partition.changes() == {}, "it was wished before"
+    state.sleep("k")
+    assert partition.changes() == {"o\x1f~wake\x1fk": None}
     table.put("f", 1)
     assert partition.keep(set()) == ["o"]
     assert partition.changes() == {}
