@@ -18,6 +18,13 @@ SEVERITY = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical":
 
 LEVELS = {number: name for name, number in SEVERITY.items()}
 
+QUIET = ("history", "shadow")
+"""States of alerts that are kept apart: tagged, there for who asks for them, told to nobody, in groups of their own, not
+to be decided about, and not counted among the others."""
+
+BACKFILL = "almena.alert.backfill"
+"""The run of `almena backfill` that found an alert in history."""
+
 ENTITY_FIELDS = (
     "user.name",
     "source.ip",
@@ -33,6 +40,9 @@ ENTITY_FIELDS = (
 
 _OF_EVENT = ("event.dataset", "event.category", "event.type", "event.action", "event.outcome", "event.code")
 """What an alert takes from its first event's `event.*`."""
+
+_NOT_OF_EVENT = ("event.", "almena.alert.")
+"""How the names begin that an alert does not take: no event says that its alert is to be kept apart."""
 
 _RELATED = {
     "related.ip": ("source.ip", "destination.ip", "client.ip", "server.ip", "host.ip"),
@@ -51,6 +61,14 @@ def alert_id(start: int, *parts: str, appended: int, retention: int = 400 * DAY)
     moment = to_datetime(min(max(start, appended - retention), appended + DAY))
     digest = hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=16)
     return f"{moment:%Y%m}-{digest.hexdigest()}"
+
+
+def quiet_state(alert: Mapping[str, Any]) -> str:
+    """Which of `QUIET` an alert begins in, or `` when it is for people; what is found in history is history, also
+    when its rule is in shadow (both tags stay)."""
+    if alert.get(BACKFILL):
+        return "history"
+    return "shadow" if alert.get("almena.alert.shadow") is True else ""
 
 
 def entity_of(event: Event, fields: Sequence[str] = ENTITY_FIELDS) -> str:
@@ -87,7 +105,7 @@ def build(
     """
     last = first if last is None else last
     return check(
-        {name: value for name, value in first.items() if not name.startswith("event.") or name in _OF_EVENT}
+        {name: value for name, value in first.items() if not name.startswith(_NOT_OF_EVENT) or name in _OF_EVENT}
         | dict(extra or {})
         | _event(first, last, level, reason)
         | _rule(rule)

@@ -106,6 +106,7 @@ CORRELATION_SKIPPED = Counter(
 )
 ALERTS = Counter("almena_alerts_total", "Alerts stored.", ["level", "agency"])
 ALERTS_SHADOW = Counter("almena_alerts_shadow_total", "Alerts of rules in shadow.", ["level", "agency"])
+ALERTS_HISTORY = Counter("almena_alerts_history_total", "Alerts of backfilled history.", ["level", "agency"])
 ALERTS_SUPPRESSED = Counter("almena_alerts_suppressed_total", "Alerts stored as suppressed.", ["reason"])
 DEAD_LETTERS = Counter("almena_dead_letters_total", "Dead letters stored.", ["stage"])
 STORE_FAILURES = Counter("almena_store_write_failures_total", "Writes the store refused or lost.")

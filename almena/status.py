@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from almena.alert import QUIET
 from almena.bus import ALERTS as ALERT_TOPIC
 from almena.bus import DEAD as DEAD_TOPIC
 from almena.bus import EVENTS, HITS, Bus
@@ -60,8 +61,8 @@ HEARD = 5 * MINUTE
 SETTLING = 30 * SECOND
 """For so long after one member took new rules the others may still run those before."""
 
-LIVE = Filter("almena.alert.status", "in", ("shadow",), negate=True)
-"""Alerts of rules in shadow are no alerts to be counted."""
+LIVE = Filter("almena.alert.status", "in", QUIET, negate=True)
+"""Alerts that are kept apart are no alerts to be counted."""
 
 Expected = Mapping[str, int]
 """How often each source speaks at least, in microseconds, where that is configured."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from almena import metrics
-from almena.alert import SEVERITY, Alert
+from almena.alert import SEVERITY, Alert, quiet_state
 from almena.bus import Stored
 from almena.clock import format_time, parse_time
 from almena.desk import outbox
-from almena.desk.grouping import agency_of, compare, group_of, in_shadow, incoming, level_of, merge, revision_of
+from almena.desk.grouping import agency_of, compare, group_of, incoming, level_of, merge, revision_of
 from almena.desk.notify import Common
 from almena.desk.settings import DeskSettings
 from almena.desk.suppressions import Suppressions
@@ -24,6 +24,7 @@ from almena.words import safe
 log = logging.getLogger("almena.desk")
 
 _TRIES = 20
+_COUNTERS = {"shadow": metrics.ALERTS_SHADOW, "history": metrics.ALERTS_HISTORY}
 _BY_LEVEL = sorted(SEVERITY, key=lambda level: SEVERITY[level])
 
 
@@ -91,9 +92,9 @@ class Desk:
         alert.setdefault("event.ingested", format_time(record.time))
         alert["almena.alert.level"] = level_of(alert)
         alert["almena.alert.group"] = group_of(alert, self._settings.window)
-        alert["almena.alert.status"] = "open"
-        if in_shadow(alert):
-            alert["almena.alert.status"] = "shadow"
+        apart = quiet_state(alert)
+        alert["almena.alert.status"] = apart or "open"
+        if apart:
             return alert
         suppression = self._suppressions.find(alert, record.time)
         if suppression is not None:
@@ -196,10 +197,8 @@ class Desk:
 
 
 def _count(alert: Document) -> None:
-    if in_shadow(alert):
-        metrics.ALERTS_SHADOW.labels(level_of(alert), agency_of(alert)).inc()
-        return
-    metrics.ALERTS.labels(level_of(alert), agency_of(alert)).inc()
+    counter = _COUNTERS.get(quiet_state(alert), metrics.ALERTS)
+    counter.labels(level_of(alert), agency_of(alert)).inc()
     if alert.get("almena.alert.status") == "suppressed":
         metrics.ALERTS_SUPPRESSED.labels(alert.get("almena.alert.suppression.name", "")).inc()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Literal
 
-from almena.alert import LEVELS, SEVERITY, Alert
+from almena.alert import BACKFILL, LEVELS, SEVERITY, Alert, quiet_state
 from almena.clock import parse_time
 from almena.event import strings
 from almena.hit import group_key
@@ -27,6 +27,7 @@ WRITTEN = frozenset(
         "explanation",
         "evidence",
         "shadow",
+        "backfill",
     )
 )
 """What detectors say of an alert; everything else under `almena.alert.` belongs to the desk and to people."""
@@ -41,7 +42,8 @@ Verdict = Literal["newer", "older", "same", "different"]
 def group_of(alert: Alert, window: int) -> str:
     """The group: a hash of rule, agency, entity and the stretch of `window` microseconds the alert began in.
 
-    Alerts of a rule in shadow have groups of their own: nobody decides about one and means the other.
+    Alerts that are kept apart have groups of their own, those of history for each backfill: nobody decides about one
+    and means the other.
     """
     start = parse_time(alert["@timestamp"])
     key = group_key(
@@ -49,14 +51,9 @@ def group_of(alert: Alert, window: int) -> str:
         alert.get("organization.id", ""),
         alert.get(ALERT + "entity", ""),
         start - start % window,
-        *(["shadow"] if in_shadow(alert) else []),
+        *filter(None, (quiet_state(alert), alert.get(BACKFILL))),
     )
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def in_shadow(alert: Document) -> bool:
-    """Whether the rule was in shadow when it found this: it is kept to be looked at, and nobody is told."""
-    return alert.get(ALERT + "shadow") is True
 
 
 def level_of(alert: Alert) -> str:
@@ -86,7 +83,12 @@ def revision_of(alert: Document) -> tuple[int, int]:
 
 
 def compare(stored: Document, alert: Alert) -> Verdict:
-    """How `alert` stands to what is stored under its id."""
+    """How `alert` stands to what is stored under its id.
+
+    Of history the last that was put wins: its rules may have changed since, and each run gives final revisions only.
+    """
+    if alert.get(BACKFILL):
+        return "same" if _content(stored) == _content(alert) else "newer"
     ours, theirs = revision_of(stored), revision_of(alert)
     if theirs != ours:
         return "newer" if theirs > ours else "older"

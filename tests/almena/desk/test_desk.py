@@ -240,13 +240,43 @@ def test_alerts_in_shadow_are_kept_apart_and_told_to_nobody(store: Store, tmp_pa
     assert shadows() - before == 2
 
 
-def shadows() -> float:
-    return sum(
-        sample.value
-        for metric in metrics.ALERTS_SHADOW.collect()
-        for sample in metric.samples
-        if "total" in sample.name
-    )
+def test_history_is_kept_apart_and_the_last_run_of_a_backfill_wins(store: Store, tmp_path: Path) -> None:
+    before, live = shadows(metrics.ALERTS_HISTORY), shadows(metrics.ALERTS)
+    found = {"almena.alert.backfill": "enero"}
+    here = desk(store, phone=Told())
+    both = found | {"almena.alert.shadow": True}
+    parts: list[dict[str, Any]] = [found, both, {"almena.alert.backfill": "otro"}, {}]
+    for name, extra in zip("abcd", parts, strict=True):
+        here.alerts([record(alert(name, level="critical", extra=extra))])
+    states = [get(store, f"202605-{name}")["almena.alert.status"] for name in "abcd"]
+    assert states == ["history", "history", "history", "open"]
+    groups = [get(store, f"202605-{name}")["almena.alert.group"] for name in "abcd"]
+    assert groups[0] == groups[1] and len(set(groups)) == 3, "each backfill has groups of its own, none with live ones"
+    assert get(store, "202605-b")["almena.alert.shadow"] is True
+    assert counted(store, OUTBOX) == 1
+    assert shadows(metrics.ALERTS_HISTORY) - before == 3
+    assert shadows(metrics.ALERTS) - live == 1
+
+    version = store.get(ALERTS, "202605-a", scope=ALL)
+    here.alerts([record(alert("a", level="critical", extra=found))])
+    assert store.get(ALERTS, "202605-a", scope=ALL) == version, "the same again changes nothing"
+    here.alerts([record(alert("a", level="low", extra=found, revision=(0, 0)))])
+    assert get(store, "202605-a")["almena.alert.level"] == "low", "the rule was changed meanwhile"
+    assert get(store, "202605-a")["almena.alert.status"] == "history"
+    assert (counted(store, ALERTS), counted(store, OUTBOX)) == (4, 1)
+
+
+def test_no_event_says_that_its_alert_is_to_be_kept_apart(store: Store) -> None:
+    sent = alert("a")["almena.alert.evidence"]["first"] | {"almena.alert.backfill": "x", "almena.alert.shadow": True}
+    rule = {"id": "r1", "name": "Rule one"}
+    built = build(identity="202605-a", rule=rule, level="high", reason="x", words={}, first=sent)
+    desk(store, phone=Told()).alerts([record(built)])
+    assert get(store, "202605-a")["almena.alert.status"] == "open"
+    assert counted(store, OUTBOX) == 1
+
+
+def shadows(counter: Any = metrics.ALERTS_SHADOW) -> float:
+    return sum(sample.value for metric in counter.collect() for sample in metric.samples if "total" in sample.name)
 
 
 def test_suppressed_alerts_say_by_whom_and_are_not_told(store: Store, tmp_path: Path) -> None:
