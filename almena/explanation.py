@@ -342,7 +342,7 @@ class _Teller:
             said = told.occurred(rule, title, mark)
             if step is not None and title:
                 text = f"{step.text[:1].lower()}{step.text[1:]}"
-                step.text = f"{title}: {text}" if said == title else f"{said} ({text})"
+                step.text = f"{title}: {text}" if said == title else f"{said}; {text}"
                 step.brief = f"{title}: {step.brief}"
                 step.held = mark if named else step.held
             elif title:

@@ -183,7 +183,7 @@ def test_a_chain_tells_what_each_of_its_correlations_asks() -> None:
         "  ✓ La fuente habla: la suma de Monto en 1 hora (cuenta desde 1,000,000)",
     ]
     assert text({"type": "temporal", "children": [inner], **SILENT})[-1] == (
-        "  ✗ La fuente habla: no ocurrió (la suma de Monto en 1 hora (cuenta desde 1,000,000))"
+        "  ✗ La fuente habla: no ocurrió; la suma de Monto en 1 hora (cuenta desde 1,000,000)"
     )
 
 

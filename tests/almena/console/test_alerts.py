@@ -56,6 +56,31 @@ def test_the_last_event_is_shown_where_it_differs(
     assert "Último evento" not in sign_in().get(f"/alertas/{single}").text
 
 
+def test_a_correlation_is_told_with_the_titles_of_its_rules(
+    sign_in: Callable[..., TestClient], store: Store, clock: Clock
+) -> None:
+    came, broke, unpaid = (rule["id"] for rule in (seed.SPRAYING, seed.WEB_SHELL, seed.REFUND))
+    root = {
+        "kind": "correlation",
+        "type": "temporal_ordered",
+        "rules": [came, broke, unpaid],
+        "absent": [unpaid],
+        "condition": "came and broke and not unpaid",
+        "timespan": "1h",
+        "group": {"host.name": "portal-03"},
+    }
+    shown: dict[str, Any] = {"almena.alert.explanation": {"condition": "", "root": root}}
+    (number,) = seed.put(store, seed.web_shell(clock.time, **shown))
+    page = sign_in().get(f"/alertas/{number}?lang=en").text
+    assert (
+        "«Somebody tries one password on many officials&#39; accounts» occurred, then «A web server opens a shell», "
+        "all within 1 hour; after that, within the same span, «Refund out of the ordinary» did not occur"
+    ) in page
+    page = sign_in().get(f"/alertas/{number}?lang=es").text
+    assert page.count('class="failed"') == 1
+    assert "Devolución fuera de lo acostumbrado: no ocurrió" in page
+
+
 def test_the_group_is_a_timeline(sign_in: Callable[..., TestClient], store: Store, clock: Clock) -> None:
     numbers = seed.put(store, *(seed.web_shell(clock.time - minutes * MINUTE) for minutes in range(25)))
     page = sign_in().get(f"/alertas/{numbers[0]}").text
