@@ -56,7 +56,7 @@ class Operator(Protocol):
         """State of another version is forgotten."""
 
     @property
-    def level(self) -> int:
+    def depth(self) -> int:
         """0 for hits of events, otherwise one more than that of the operators whose results it reads."""
 
     def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert | Hit]:
@@ -77,12 +77,6 @@ def _owned(name: str, clock: int) -> str:
 
 def _made_for(hit: Hit) -> str:
     return f"{hit.detector}@{hit.version}"
-
-
-def _level(operator: Operator | None) -> int:
-    """Of models the level is that of their alerts, a word: they read events alone."""
-    level = getattr(operator, "level", 0)
-    return level if isinstance(level, int) else 0
 
 
 def drive(operator: Operator, hits: Sequence[Hit], watermark: int, state: State) -> Iterator[Alert | Hit]:
@@ -160,8 +154,8 @@ class Correlate:
         afresh, and hits that waited for one of them go to it."""
         self._operators = operators
         self._levels: list[dict[str, Operator]] = [
-            {name: operator for name, operator in operators.items() if _level(operator) == level}
-            for level in range(max(map(_level, operators.values()), default=0) + 1)
+            {name: operator for name, operator in operators.items() if operator.depth == level}
+            for level in range(max((operator.depth for operator in operators.values()), default=0) + 1)
         ]
         names = {owner(operator) for operator in operators.values()}
         clocked = {_owned(name, clock) for name in self._owners for clock in self._clocks_of(name)}
@@ -238,15 +232,21 @@ class Correlate:
                     if wake is None or wake > watermark:
                         continue
                 for found in drive(operator, hits or (), watermark, state or self._open(operator, clock)):
-                    if isinstance(found, Hit) and found.clock != clock:
-                        found = msgspec.structs.replace(found, clock=clock)
+                    if isinstance(found, Hit):
+                        found = msgspec.structs.replace(found, clock=self._clock_of(found.clock, clock))
                     yield found
+
+    def _clock_of(self, asked: int, clock: int) -> int:
+        """The clock of a result that came about on `clock` and is for an operator that waits for the one `asked`."""
+        later = sorted(other for other in self._watermarks.clocks if other > clock)
+        return clock if asked <= clock else next((other for other in later if other >= asked), (later or [clock])[-1])
 
     def _due(self, clock: int, level: int, watermark: int) -> dict[str, list[Hit]]:
         """Hits to be released now, by operator; those that none is here for are put aside."""
         due: dict[str, list[Hit]] = {}
         for detector in self._pending.detectors(clock):
-            if _level(self._operators.get(detector)) != level:
+            operator = self._operators.get(detector)
+            if (0 if operator is None else operator.depth) != level:
                 continue
             for hit in self._pending.take(clock, detector, watermark):
                 if self._serves(hit):

@@ -70,3 +70,21 @@ def group_key(*values: object) -> str:
     'a|b\\\\|c'
     """
     return "|".join(str(value).replace("\\", "\\\\").replace("|", "\\|") for value in values)
+
+
+def split_key(key: str) -> list[str]:
+    """The values that `group_key` joined.
+
+    >>> split_key("a|b\\\\|c")
+    ['a', 'b|c']
+    """
+    values, escaped = [""], False
+    for character in key:
+        if escaped or character not in "\\|":
+            values[-1] += character
+            escaped = False
+        elif character == "|":
+            values.append("")
+        else:
+            escaped = True
+    return values

@@ -187,21 +187,46 @@ def alerts(
                 yield found
         spill.add(hits)
     spill.sort()
-    for name, operator in operators.items():
+    for operator in sorted(operators.values(), key=lambda item: item.depth):
         final: dict[str, Alert] = {}
-        for alert in _run(operator, spill.chunks(name)):
-            final[str(alert["almena.alert.id"])] = alert
+        for found in _run(operator, spill):
+            final[str(found["almena.alert.id"])] = found
         totals.alerts += len(final)
         yield from final.values()
 
 
-def _run(operator: Operator, chunks: Iterable[list[Hit]]) -> Iterator[Alert]:
+def _run(operator: Operator, spill: Spill) -> Iterator[Alert]:
+    """The alerts of one operator over all its hits; its results join the hits of others."""
     state = State()
-    for chunk in chunks:
+    for chunk in spill.chunks(operator.name):
         # More hits of the last moment may follow, so nothing is woken at that moment yet.
-        yield from drive(operator, chunk, chunk[-1].time - 1, state)
+        yield from _sorted_out(drive(operator, chunk, chunk[-1].time - 1, state), spill)
         state.changes()
-    yield from drive(operator, [], FOREVER, state)
+    yield from _sorted_out(drive(operator, [], FOREVER, state), spill)
+
+
+def _sorted_out(found: Iterable[Alert | Hit], spill: Spill) -> Iterator[Alert]:
+    results = []
+    for item in found:
+        if isinstance(item, Hit):
+            results.append(item)
+        else:
+            yield item
+    spill.add(results)
+
+
+def run_all(operators: Iterable[Operator], hits: Iterable[Hit]) -> Iterator[Alert]:
+    """Every revision of every alert of hits that are all at hand, in any order; chained operators among them."""
+    by_operator: dict[str, list[Hit]] = {}
+    for hit in hits:
+        by_operator.setdefault(hit.detector, []).append(hit)
+    for operator in sorted(operators, key=lambda item: item.depth):
+        mine = sorted(by_operator.get(operator.name, ()), key=lambda hit: (hit.time, hit.id))
+        for found in drive(operator, mine, FOREVER, State()):
+            if isinstance(found, Hit):
+                by_operator.setdefault(found.detector, []).append(found)
+            else:
+                yield found
 
 
 def verdicts(

@@ -207,7 +207,8 @@ class State:
 
         `codec` is MessagePack if None. `age` tells when the entry of these bytes was used last, as any rising number,
         so that restored entries stand in the order of last use; those of equal age, and all of them without `age`,
-        stand by key. A table with a `rank` may lose entries to `Partition.shrink`, the lowest rank first.
+        stand by key. A table with a `rank` may lose entries to `Partition.shrink`, the lowest rank first, and with
+        them the wish to be woken under their key.
         """
         table = self._tables.get(name)
         if table is None:
@@ -302,7 +303,9 @@ class State:
         """Forget one entry at each step, in the order in which they can best be missed; gives the bytes of each."""
         ranked = [(table.rank, name) for name, table in self._tables.items() if table.rank is not None]
         for _, name in sorted(ranked):
-            while table := self._tables[name]:
+            table = self._tables[name]
+            while (key := table.oldest()) is not None:
+                self.sleep(key)
                 yield table._evict()
 
 

@@ -34,7 +34,7 @@ class Operator(Protocol):
         """Changes when its settings or its rule change; state of another version is forgotten."""
 
     @property
-    def level(self) -> int:
+    def depth(self) -> int:
         """0 when its hits are of events alone; one more than the highest operator whose results it reads otherwise."""
 
     def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert | Hit]:

@@ -146,6 +146,11 @@ class FirstSeenNetwork:
             raise ValueError("logins, networks and trust must be at least 1, users at least 4")
 
     @property
+    def depth(self) -> int:
+        """Its hits are of events alone."""
+        return 0
+
+    @property
     def name(self) -> str:
         """What `Hit.detector` says to reach it."""
         return "first_seen_network"

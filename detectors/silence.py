@@ -82,6 +82,11 @@ class Silence:
         self._announced: dict[str, int] = {}
 
     @property
+    def depth(self) -> int:
+        """Its hits are of events alone."""
+        return 0
+
+    @property
     def name(self) -> str:
         """What `Hit.detector` says to reach it."""
         return "silence"

@@ -116,6 +116,11 @@ class WebSession:
         self._models: dict[str, tuple[str, TailForest]] = {}
 
     @property
+    def depth(self) -> int:
+        """Its hits are of events alone."""
+        return 0
+
+    @property
     def name(self) -> str:
         """What `Hit.detector` says to reach it."""
         return "web_session"

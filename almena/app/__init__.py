@@ -132,11 +132,11 @@ def detectors_of(config: Config, *, live: bool = True) -> list[Any]:
     return found
 
 
-def operators_of(models: Iterable[Any], rules: RuleSet) -> dict[str, Any]:
-    """Correlations and anomaly detectors by name."""
+def operators_of(models: Iterable[Any], rules: RuleSet, groups: int = 100_000) -> dict[str, Any]:
+    """Correlations and anomaly detectors by name; a correlation remembers so many `groups` per partition."""
     from detectors.sigma.detector import operators
 
-    return {operator.name: operator for operator in [*operators(rules), *models]}
+    return {operator.name: operator for operator in [*operators(rules, limit=groups), *models]}
 
 
 @contextlib.contextmanager

@@ -48,17 +48,17 @@ def feeding(item: Correlation, event: Event, ruleset: RuleSet) -> dict[str, Any]
     rests on: `id`, `title`, `matches`, `group` by field, and those fields that are `missing`), `needs` (what would
     still have to come), and `nearest`, the verdict on the rule that comes nearest, when none matches.
     """
-    root = operator_of(item, ruleset).root
+    operator = operator_of(item, ruleset)
     view = View(event)
     feeds, verdicts = [], []
-    for leaf in root.leaves():
+    for leaf in item.leaves:
         rule = ruleset.by_id[leaf]
         if not isinstance(rule, Rule):
             continue
         found = verdict(rule, event, ruleset)
         verdicts.append((rule, found))
-        names = [root.field(name, leaf) for name in item.group_by]
-        counted = [root.field(name, leaf) for name in item.counted]
+        names = [item.field(name, leaf) for name in item.group_by]
+        counted = [item.field(name, leaf) for name in item.counted]
         feeds.append(
             {
                 "id": rule.id,
@@ -72,7 +72,7 @@ def feeding(item: Correlation, event: Event, ruleset: RuleSet) -> dict[str, Any]
     counts = [feed for feed in feeds if feed["matches"] and not feed["missing"]]
     result: dict[str, Any] = {
         "matches": bool(counts),
-        "explanation": {"root": root.about()},
+        "explanation": {"root": operator.about()},
         "feeds": feeds,
         "needs": _needs(item, ruleset, counts) if counts else {},
     }
@@ -94,12 +94,16 @@ def _distance(found: Mapping[str, Any]) -> tuple[bool, int]:
 
 def _needs(item: Correlation, ruleset: RuleSet, counts: list[dict[str, Any]]) -> dict[str, Any]:
     """What must still come beside an event that counts: how many, or which rules and correlations, by id."""
+    wanted = item.condition.smallest if item.condition is not None else 1
     fed = [any(_rests(rule, feed["id"], ruleset) for feed in counts) for rule in item.rules]
     match item.type:
         case "event_count":
-            return {"events": max(int(item.threshold) - 1, 0)}
+            return {"events": max(wanted - 1, 0)}
         case "value_count":
-            return {"values": max(int(item.threshold) - 1, 0), "counted": counts[0]["counted"]}
+            return {
+                "values": max((item.condition.smallest if item.condition else 1) - 1, 0),
+                "counted": counts[0]["counted"],
+            }
         case "temporal":
             return {"rules": [rule for rule, feeds in zip(item.rules, fed, strict=True) if not feeds]}
         case "temporal_ordered":

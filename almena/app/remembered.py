@@ -11,7 +11,7 @@ import msgspec
 
 from almena.bus import EVENTS, HITS, Bus
 from almena.correlate import owner
-from almena.hit import decode_hit
+from almena.hit import decode_hit, split_key
 from almena.progress import Progress
 from almena.state import State
 from almena.store import ALL, Scope
@@ -132,24 +132,8 @@ def _owned(bus: Bus, partition: int, name: str, limit: int | None) -> tuple[dict
 
 def _kept(table: str, entries: list[tuple[str, int]], key: str) -> Kept:
     wanted = key.strip().casefold()
-    named = [name for name, _ in entries if wanted in (part.casefold() for part in (name, *parts_of(name)))]
+    named = [name for name, _ in entries if wanted in (part.casefold() for part in (name, *split_key(name)))]
     return Kept(table=table, entries=len(entries), size=sum(size for _, size in entries), named=tuple(sorted(named)))
-
-
-def parts_of(group: str) -> list[str]:
-    r"""The values that `almena.hit.group_key` joined.
-
-    >>> parts_of("a|b\\|c")
-    ['a', 'b|c']
-    """
-    parts = [""]
-    plain = iter(group)
-    for letter in plain:
-        if letter == "|":
-            parts.append("")
-        else:
-            parts[-1] += next(plain, "") if letter == "\\" else letter
-    return parts
 
 
 def _clocks(bus: Bus, partition: int, operator: Any, scope: Scope, used: Iterable[int]) -> Iterator[Clock]:
@@ -162,12 +146,11 @@ def _clocks(bus: Bus, partition: int, operator: Any, scope: Scope, used: Iterabl
     )
     pending = bus.snapshot(HITS, READER, partition, f"{prefix}hits{_US}", limit=MOST_PENDING).state
     waiting = Counter(clock for data in pending.values() if (clock := _waits(data, operator, scope)) is not None)
-    level = getattr(operator, "level", 0)  # what a model calls its level is that of its alerts
     for lateness in sorted({0, *marks.clocks, *waiting, *used}):
         yield Clock(
             partition=partition,
             lateness=lateness,
-            watermark=marks.at(lateness, level if isinstance(level, int) else 0),
+            watermark=marks.at(lateness, operator.depth),
             waiting=waiting[lateness],
             more=len(pending) == MOST_PENDING,
         )
@@ -179,5 +162,5 @@ def _waits(data: bytes, operator: Any, scope: Scope) -> int | None:
         hit = decode_hit(data)
     except msgspec.MsgspecError:
         return None
-    mine = hit.detector == operator.name and (scope is None or parts_of(hit.group)[0] in scope)
+    mine = hit.detector == operator.name and (scope is None or split_key(hit.group)[0] in scope)
     return hit.clock if mine else None

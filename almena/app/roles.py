@@ -147,7 +147,7 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
     bus = bus_of(config)
     rules = Reloading(config, "correlate", name, bus)
     models = detectors_of(config)
-    operators = operators_of(models, rules.ruleset)
+    operators = operators_of(models, rules.ruleset, config.correlate.groups)
     hit_partitions = bus.partitions(HITS)
 
     def open_work(partition: int, state: Partition) -> Correlate:
@@ -164,7 +164,7 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
         nonlocal operators
         fresh = rules.take()
         if fresh is not None:
-            operators = operators_of(models, fresh)
+            operators = operators_of(models, fresh, config.correlate.groups)
             for work in stage.works:
                 assert isinstance(work, Correlate)
                 work.replace(operators)

@@ -114,8 +114,7 @@ def _named(document: Mapping[str, Any]) -> Iterator[str]:
 def _read(item: Rule | Correlation) -> set[str]:
     if isinstance(item, Rule):
         return set(item.fields)
-    # What an inner correlation groups by is looked up in the rules it reads, and checked there.
-    return {name for names in item.sources.values() for name in names.values() if "." in name}
+    return {field for leaves in item.sources.values() for names in leaves.values() for field in names.values()}
 
 
 def _filled(name: str) -> bool:

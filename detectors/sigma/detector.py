@@ -9,12 +9,14 @@ from functools import partial
 from typing import Any
 
 from almena import metrics
-from almena.alert import ENTITY_FIELDS, Alert, alert_id, build
+from almena.alert import Alert, alert_id, build
 from almena.clock import parse_time
 from almena.event import Event, event_time
-from almena.hit import IDENTITY, WIDEST, Hit, group_key
-from almena.words import KEYS, fields_of, words_of
-from detectors.correlation import CorrelationOperator, Node, short
+from almena.hit import IDENTITY, WIDEST, Hit
+from almena.words import words_of
+from detectors.correlation import CorrelationOperator
+from detectors.correlation.feeds import Feed, feeds_of, readers_of, short, version_of
+from detectors.correlation.groups import LIMIT
 from detectors.sigma.budget import Cost, Costed, Costs
 from detectors.sigma.evaluator import Engine
 from detectors.sigma.explain import explain
@@ -27,34 +29,6 @@ from detectors.sigma.values import MISFIT, View, present
 HIT_BYTES = 1_600
 """Text that the fields of one hit may hold; the least important ones are left out beyond it."""
 
-_OFTEN = (
-    *ENTITY_FIELDS,
-    "organization.name",
-    "event.dataset",
-    "event.action",
-    "event.outcome",
-    "event.code",
-    "destination.ip",
-    "destination.port",
-    "url.domain",
-    "url.path",
-    "process.name",
-    "user.target.name",
-)
-
-
-@dataclass(frozen=True)
-class _Feed:
-    """What one operator wants of the events of one rule."""
-
-    operator: str
-    group: tuple[str, ...]
-    """Fields whose values make the group."""
-    keep: tuple[str, ...]
-    """Fields that travel in the hit, the most important first."""
-    version: str
-    """The operator's version: hits of one made otherwise are not for it."""
-
 
 @dataclass(frozen=True)
 class _Compiled:
@@ -66,37 +40,46 @@ class _Compiled:
 
 
 class Feeds:
-    """Makes hits of what matched, for the operators that count them."""
+    """Makes hits of what matched, for the correlations that count them."""
 
     def __init__(self, operators: Sequence[CorrelationOperator], shadow: Collection[str] = ()) -> None:
         """Asks each operator which rules it rests on, and which of their fields; `shadow` are ids in shadow."""
-        self.ungrouped: Counter[str] = Counter()
-        """By correlation id: events that were not counted for want of a field to group by."""
+        self.skipped: Counter[tuple[str, str]] = Counter()
+        """By correlation id and reason: events that were not counted for want of a field to group by (`group`), or of
+        the one that is counted (`field`)."""
         self._shadow = frozenset(shadow)
-        self._feeds: dict[str, list[_Feed]] = {}
+        self._feeds: dict[str, list[tuple[Feed, tuple[str, ...]]]] = {}
         for operator in operators:
-            for leaf, feed in _feeds(operator):
-                self._feeds.setdefault(leaf, []).append(feed)
+            aside = tuple(reader.id for reader in operator.readers if reader.id in self._shadow)
+            for feed in feeds_of(operator.rule, operator.readers):
+                self._feeds.setdefault(feed.leaf, []).append((feed, aside))
 
     def hits(self, rule: Rule, event: Event, view: View) -> Iterator[Hit]:
-        """One hit for every operator that reads `rule` and whose group the event has.
+        """One hit for every correlation that reads `rule` and whose group, and value if it counts one, the event has.
 
         The agency is part of every group: events of two agencies are never counted together.
         """
-        for feed in self._feeds.get(rule.id, ()):
-            values = [view.value(field) for field in feed.group]
-            if not all(present(value) and value != "" for value in values):
-                self.ungrouped[feed.operator] += 1
+
+        def get(field: str) -> Any:
+            value = view.value(field)
+            return value if present(value) else None
+
+        for feed, aside in self._feeds.get(rule.id, ()):
+            reason = feed.lacks(get)
+            if reason:
+                self.skipped[feed.rule.id, reason] += 1
                 continue
             yield Hit(
                 time=event_time(event),
                 id=f"{event.get('event.id', '')}/{rule.id}",
-                detector=feed.operator,
-                group=group_key(str(event.get("organization.id", "")), *(short(value) for value in values)),
+                detector=feed.rule.id,
+                group=feed.key(str(event.get("organization.id", "")), get),
                 fields=_kept(feed.keep, view),
                 rule=rule.id,
-                shadow=feed.operator in self._shadow,
-                version=feed.version,
+                shadow=feed.rule.id in self._shadow,
+                version=version_of(feed.rule),
+                clock=feed.rule.lateness,
+                aside=aside,
             )
 
 
@@ -192,6 +175,9 @@ class SigmaDetector:
                 if rule.id not in self.ruleset.muted:
                     yield _alert(rule, prepared, view, shadow=rule.id in self.shadow)
                 yield from self.feeds.hits(rule, prepared, view)
+        for (correlation, reason), count in self.feeds.skipped.items():
+            metrics.CORRELATION_SKIPPED.labels(correlation, reason).inc(count)
+        self.feeds.skipped.clear()
 
     def _load(self, ruleset: RuleSet) -> None:
         """Compile first, so that rules which cannot be leave everything as it was."""
@@ -268,33 +254,38 @@ def _alert(rule: Rule, event: Event, view: View, *, shadow: bool = False) -> Ale
     )
 
 
-def operators(ruleset: RuleSet) -> list[CorrelationOperator]:
-    """One operator for every correlation that alerts; those that only feed another run inside it."""
-    return [operator_of(item, ruleset) for item in ruleset.correlations if item.id not in ruleset.muted]
+def operators(ruleset: RuleSet, *, limit: int = LIMIT) -> list[CorrelationOperator]:
+    """One operator for every correlation that alerts, and for those that these rest on, the lowest first.
+
+    `limit` bounds the groups that each remembers per partition.
+    """
+    loud = [item for item in ruleset.correlations if item.id not in ruleset.muted]
+    return _operators(loud, ruleset, limit)
+
+
+def operators_of(correlation: Correlation, ruleset: RuleSet) -> list[CorrelationOperator]:
+    """The operator of one correlation, which alerts, behind those it rests on, which do not."""
+    return _operators([correlation], ruleset, LIMIT)
 
 
 def operator_of(correlation: Correlation, ruleset: RuleSet) -> CorrelationOperator:
-    """The operator of one correlation, whether it alerts or only feeds another."""
-    return CorrelationOperator(_node(correlation, ruleset.by_id))
+    """The operator of one correlation, which alerts."""
+    return operators_of(correlation, ruleset)[-1]
 
 
-def _node(correlation: Correlation, by_id: Mapping[str, Rule | Correlation]) -> Node:
-    inner = [item for found in correlation.rules if isinstance(item := by_id[found], Correlation)]
-    return Node(correlation, tuple(_node(item, by_id) for item in dict.fromkeys(inner)))
-
-
-def _feeds(operator: CorrelationOperator) -> Iterator[tuple[str, _Feed]]:
-    root = operator.root
-    document = root.rule.document
-    said = [
-        name
-        for language, keys in KEYS.items()
-        if isinstance(block := document.get(language), dict)
-        for key in keys
-        for name in fields_of(str(block.get(key, "")))
+def _operators(loud: Sequence[Correlation], ruleset: RuleSet, limit: int) -> list[CorrelationOperator]:
+    wanted: dict[str, Correlation] = {}
+    left = list(loud)
+    while left:
+        item = left.pop()
+        if item.id not in wanted:
+            wanted[item.id] = item
+            left += [found for read in item.rules if isinstance(found := ruleset.by_id[read], Correlation)]
+    chosen = [item for item in ruleset.correlations if item.id in wanted]
+    alerting = {item.id for item in loud}
+    return [
+        CorrelationOperator(
+            item, inner=wanted, readers=readers_of(item, chosen), alerts=item.id in alerting, limit=limit
+        )
+        for item in sorted(chosen, key=lambda item: item.depth)
     ]
-    for leaf in root.leaves():
-        group = tuple(root.field(name, leaf) for name in root.rule.group_by)
-        named = [node.field(name, leaf) for node in root.nodes() for name in node.rule.names if leaf in node.leaves()]
-        keep = tuple(dict.fromkeys([*IDENTITY, *group, *named, *said, *_OFTEN]))
-        yield leaf, _Feed(operator.name, group, keep, operator.version)

@@ -152,10 +152,10 @@ class _Loading:
         return Rule(**identity, logsource=logsource, expression=expression, condition=condition, version=version)
 
     def _draft(self, document: Document) -> Draft:
-        sigma = parse_correlation(document.content)
+        parsed = parse_correlation(document.content)
         identity = self._identity(document)
         self._taken(identity)
-        return Draft(document, sigma, identity)
+        return Draft(document, parsed, identity)
 
     def _filter(self, rules: dict[str, Rule], document: Document) -> dict[str, Rule]:
         """The rules that a filter changes, changed."""

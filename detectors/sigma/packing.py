@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from detectors.sigma.condition import OPERATORS, Condition
 from detectors.sigma.expression import And, Expression, Named, Not, Or, Predicate, Value
 from detectors.sigma.rules import Correlation, LogSource, Rejection, Rule, RuleSet
 
@@ -49,11 +50,15 @@ class _Correlation(msgspec.Struct, array_like=True, frozen=True):
     rules: tuple[str, ...]
     group_by: tuple[str, ...]
     timespan: int
-    threshold: int
-    operator: str
+    condition: tuple[tuple[str, int | float], ...] | None
+    expression: str
+    ways: tuple[tuple[tuple[str, bool], ...], ...]
     counted: tuple[str, ...]
+    percentile: int
     generate: bool
-    sources: dict[str, dict[str, str]]
+    sources: dict[str, dict[str, dict[str, str]]]
+    depth: int
+    lateness: int
 
 
 class _Set(msgspec.Struct, array_like=True, frozen=True):
@@ -99,7 +104,7 @@ def unpack(data: bytes | memoryview, field: Callable[[str, LogSource], str]) -> 
         predicates: list[Expression] = [Predicate(*items) for items in packed.predicates]
         ruleset = RuleSet(
             rules=tuple(_unpacked(rule, predicates, packed.names) for rule in packed.rules),
-            correlations=tuple(Correlation(**msgspec.structs.asdict(item)) for item in packed.correlations),
+            correlations=tuple(map(_correlated, packed.correlations)),
             rejected=tuple(Rejection(*items) for items in packed.rejected),
             warnings=tuple(Rejection(*items) for items in packed.warnings),
             mode=packed.mode,
@@ -180,8 +185,16 @@ class _Tables:
 
 def _correlation(item: Correlation) -> _Correlation:
     named = {name: getattr(item, name) for name in _Correlation.__struct_fields__}
-    sources = {read: dict(names) for read, names in item.sources.items()}
-    return _Correlation(**named | {"document": _document(item), "sources": sources})
+    sources = {read: {leaf: dict(names) for leaf, names in leaves.items()} for read, leaves in item.sources.items()}
+    bounds = None if item.condition is None else item.condition.bounds
+    return _Correlation(**named | {"document": _document(item), "sources": sources, "condition": bounds})
+
+
+def _correlated(packed: _Correlation) -> Correlation:
+    bounds = packed.condition
+    if bounds is not None and any(name not in OPERATORS for name, _ in bounds):
+        raise ValueError("no condition")
+    return Correlation(**msgspec.structs.asdict(packed) | {"condition": None if bounds is None else Condition(bounds)})
 
 
 def _unpacked(packed: _Rule, predicates: list[Expression], names: list[str]) -> Rule:

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping as Names
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sigma.correlations import (
-    CorrelationConditionAND,
-    SigmaCorrelationCondition,
-    SigmaCorrelationRule,
-    SigmaExtendedCorrelationCondition,
-    SigmaRuleReference,
-)
+from sigma.correlations import SigmaCorrelationRule
 
-from almena.clock import SECOND
-from almena.errors import RuleError
+from almena.clock import SECOND, Span
+from almena.errors import ConfigError, RuleError
+from detectors.sigma.condition import Condition, parse_condition
 from detectors.sigma.documents import Document
 from detectors.sigma.parsing import reason_of
+from detectors.sigma.pattern import Expression, Way, some_of
 from detectors.sigma.pipelines import Mapping
 from detectors.sigma.regex import POLICY
-from detectors.sigma.rules import Correlation, Rule, digest
+from detectors.sigma.rules import NUMERIC, Correlation, Rule, digest
 
-TYPES = ("event_count", "value_count", "temporal", "temporal_ordered")
-"""The correlation types that run."""
+TEMPORAL = ("temporal", "temporal_ordered")
+"""The types over different rules."""
 
-LARGEST_THRESHOLD = 10_000
-"""Largest count a correlation may wait for: as many hits are remembered per group."""
+TYPES = ("event_count", "value_count", *TEMPORAL, *sorted(NUMERIC))
+"""The correlation types."""
+
+LARGEST_THRESHOLD = 1_000_000_000
+"""Largest count a correlation may wait for."""
 
 LONGEST_TIMESPAN = 400 * 86_400
 """Longest window in seconds."""
 
-DEEPEST = 10
+DEEPEST = 100
 """Correlations that may feed one another in a chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a correlation states."""
+
+    sigma: SigmaCorrelationRule
+    condition: Condition | None
+    """Its bounds, where it has any."""
+    expression: Expression | None
+    """Its boolean condition, where it has one."""
+    lateness: int
+    """The lateness in microseconds of the feeds it waits for; 0 where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ class Draft:
     """A correlation as written, before what it names is looked up."""
 
     document: Document
-    sigma: SigmaCorrelationRule
+    parsed: Parsed
     identity: dict[str, Any]
 
 
@@ -55,59 +66,93 @@ def identifier(reference: str, names: Names[str, str]) -> str:
         return names.get(reference, reference)
 
 
-def parse_correlation(content: dict[str, Any]) -> SigmaCorrelationRule:
-    """The correlation as pySigma reads it; raises RuleError for what does not run."""
+def parse_correlation(content: dict[str, Any]) -> Parsed:
+    """The correlation as pySigma reads it, with what pySigma does not; raises RuleError for what does not run."""
     stated = content.get("correlation")
     if not isinstance(stated, dict):
         raise RuleError("'correlation' is a mapping with type, rules, timespan and condition")
-    kind, condition = stated.get("type"), stated.get("condition")
-    if kind in ("value_sum", "value_avg", "value_percentile", "value_median"):
-        raise RuleError(f"not supported: the correlation type {kind}; supported are {', '.join(TYPES)}")
-    if isinstance(condition, dict):
-        operators = [key for key in condition if key not in ("field", "percentile")]
-        if len(operators) > 1:
-            raise RuleError(f"not supported: a range ({' and '.join(map(str, operators))}) in a correlation")
-        if operators and operators[0] in ("lt", "lte", "eq", "neq"):
-            raise RuleError(f"not supported: the condition {operators[0]} in a correlation; supported are gt and gte")
-    parsed = SigmaCorrelationRule.from_dict(content, policy=POLICY)
+    kind, written = stated.get("type"), stated.get("condition")
+    condition, expression, plain = None, None, dict(stated)
+    if isinstance(written, dict):
+        condition = parse_condition(written)
+        # pySigma knows one bound alone; the others are read above.
+        first = condition.bounds[0]
+        plain["condition"] = {key: value for key, value in written.items() if key in ("field", "percentile")}
+        plain["condition"][first[0]] = first[1]
+    elif isinstance(written, str) and kind in TEMPORAL:
+        expression = Expression(written)
+        del plain["condition"]
+        plain.setdefault("rules", expression.references())
+    parsed = SigmaCorrelationRule.from_dict(content | {"correlation": plain}, policy=POLICY)
     if parsed.timespan.seconds > LONGEST_TIMESPAN:
         raise RuleError(f"a timespan longer than {LONGEST_TIMESPAN // 86_400} days")
-    return parsed
+    return Parsed(parsed, condition, expression, _lateness(content))
+
+
+def _lateness(content: dict[str, Any]) -> int:
+    block = content.get("almena")
+    stated = block.get("lateness") if isinstance(block, dict) else None
+    if stated is None:
+        return 0
+    try:
+        return int(Span.parse(stated))
+    except ConfigError as error:
+        raise RuleError(f"almena: lateness: {error}") from None
 
 
 def _references(sigma: SigmaCorrelationRule) -> list[str]:
-    if sigma.rules:
-        return [reference.reference for reference in sigma.rules]
-    if isinstance(sigma.condition, SigmaExtendedCorrelationCondition):
-        return sigma.condition.get_referenced_rules()
-    return []
+    return [reference.reference for reference in sigma.rules or ()]
 
 
-def _threshold(sigma: SigmaCorrelationRule, rules: Sequence[str]) -> tuple[int, str, tuple[str, ...]]:
-    """What `gte` compares with, the operator as written, and the fields whose values are counted."""
-    kind, condition = sigma.type.name.lower(), sigma.condition
-    if isinstance(condition, SigmaExtendedCorrelationCondition):
-        parsed = condition.parsed
-        everything = isinstance(parsed, SigmaRuleReference) or (
-            isinstance(parsed, CorrelationConditionAND)
-            and all(isinstance(arg, SigmaRuleReference) for arg in parsed.args)
-        )
-        if not everything:
-            raise RuleError("not supported: 'or' and 'not' in a correlation's condition")
-        return len(rules), "gte", ()
-    if not isinstance(condition, SigmaCorrelationCondition):
-        raise RuleError("a correlation needs a condition")
-    operator = condition.op.name.lower()
-    threshold = math.floor(condition.count) + 1 if operator == "gt" else math.ceil(condition.count)
-    if not 1 <= threshold <= LARGEST_THRESHOLD:
-        raise RuleError(f"a condition that counts to {threshold}; it must be between 1 and {LARGEST_THRESHOLD}")
-    if kind == "temporal" and threshold > len(set(rules)):
-        raise RuleError(f"its condition waits for {threshold} rules and it reads {len(set(rules))}")
-    if kind == "temporal_ordered" and threshold != len(rules):
-        raise RuleError("not supported: temporal_ordered with fewer rules than it reads")
-    field = condition.fieldref
-    fields = (field,) if isinstance(field, str) else tuple(field or ())
-    return threshold, operator, fields if kind == "value_count" else ()
+def _percentile(kind: str, sigma: SigmaCorrelationRule) -> int:
+    stated = getattr(sigma.condition, "percentile", None)
+    if kind != "value_percentile":
+        return 50
+    if stated is None or not 1 <= stated <= 99:
+        raise RuleError("a value_percentile needs 'percentile' in its condition, a whole number between 1 and 99")
+    return int(stated)
+
+
+def _counted(kind: str, sigma: SigmaCorrelationRule) -> tuple[str, ...]:
+    """The fields whose values are counted."""
+    if not kind.startswith("value_"):
+        return ()
+    stated = getattr(sigma.condition, "fieldref", None)
+    fields = (stated,) if isinstance(stated, str) else tuple(stated or ())
+    if not all(isinstance(name, str) and name for name in fields) or not fields:
+        raise RuleError(f"a {kind} needs 'field' in its condition: a field's name, or for value_count a list of them")
+    if kind in NUMERIC and len(fields) > 1:
+        raise RuleError(f"a {kind} takes one field, not {len(fields)}")
+    return tuple(dict.fromkeys(fields))
+
+
+def _judge(kind: str, condition: Condition | None, rules: Sequence[str]) -> Condition | None:
+    """The condition, or for temporal types without one that all rules occur; raises RuleError for what never holds."""
+    if condition is None:
+        return Condition((("gte", len(rules) if kind == "temporal_ordered" else len(set(rules))),))
+    if kind in NUMERIC:
+        return condition
+    smallest = condition.smallest
+    if condition.sliding and condition.counts(0):
+        raise RuleError(f"its condition {condition.text()} holds without any event")
+    if not smallest:
+        raise RuleError(f"no number of events fulfils its condition {condition.text()}")
+    most = {"temporal": len(set(rules)), "temporal_ordered": len(rules)}.get(kind, LARGEST_THRESHOLD)
+    if smallest > most:
+        what = f"it reads {most}" if kind in TEMPORAL else f"{most} is the largest"
+        raise RuleError(f"its condition {condition.text()} waits for {smallest}, and {what}")
+    return condition
+
+
+def _named(stated: Names[str, Any]) -> list[object]:
+    """The rules that a correlation names, as far as that can be read."""
+    rules = stated.get("rules")
+    if rules is not None:
+        return rules if isinstance(rules, list) else [rules]
+    try:
+        return list(Expression(str(stated.get("condition"))).references())
+    except RuleError:
+        return []
 
 
 class Relations:
@@ -123,7 +168,6 @@ class Relations:
         self._drafts = {draft.identity["id"]: draft for draft in drafts}
         self._by_document = {id(draft.document): draft for draft in drafts}
         self._done: dict[str, Correlation | Exception] = {}
-        self._depth: dict[str, int] = {}
 
     def resolve(self, document: Document) -> Correlation:
         """The correlation of a document; raises RuleError with what it lacks."""
@@ -135,8 +179,7 @@ class Relations:
         for document in documents:
             stated = document.content["correlation"]
             if isinstance(stated, dict):
-                rules = stated.get("rules")
-                for reference in rules if isinstance(rules, list) else [rules]:
+                for reference in _named(stated):
                     found = identifier(str(reference), self._names)
                     says[found] = says.get(found, False) or stated.get("generate") is True
         return frozenset(found for found, generate in says.items() if not generate)
@@ -157,32 +200,54 @@ class Relations:
         return done
 
     def _build(self, draft: Draft, path: tuple[str, ...]) -> Correlation:
-        sigma = draft.sigma
-        references = _references(sigma)
-        read = [self._read(reference, path) for reference in references]
+        sigma, kind = draft.parsed.sigma, draft.parsed.sigma.type.name.lower()
+        read = [self._read(reference, path) for reference in _references(sigma)]
         if not read:
             raise RuleError("it names no rules")
-        depth = 1 + max(self._depth.get(item.id, 0) for item in read)
-        if depth > DEEPEST:
+        depth = max(item.depth + 1 if isinstance(item, Correlation) else 0 for item in read)
+        if depth >= DEEPEST:
             raise RuleError(f"not supported: a chain of more than {DEEPEST} correlations")
-        self._depth[draft.identity["id"]] = depth
         ids = tuple(item.id for item in read)
-        threshold, operator, counted = _threshold(sigma, ids)
-        group_by = tuple(dict.fromkeys(sigma.group_by or ()))
+        group_by, counted = tuple(dict.fromkeys(sigma.group_by or ())), _counted(kind, sigma)
         names = tuple(dict.fromkeys(group_by + counted))
+        sources = {item.id: self._sources(sigma, names, item) for item in read}
+        condition, ways = self._asked(kind, draft.parsed, ids)
         return Correlation(
             **draft.identity,
-            type=sigma.type.name.lower(),
+            type=kind,
             rules=ids,
             group_by=group_by,
             timespan=sigma.timespan.seconds * SECOND,
-            threshold=threshold,
-            operator=operator,
+            condition=condition,
+            expression=str(draft.document.content["correlation"]["condition"]) if condition is None else "",
+            ways=ways,
             counted=counted,
+            percentile=_percentile(kind, sigma),
             generate=sigma.generate,
-            sources={item.id: {name: self._source(sigma, name, item) for name in names} for item in read},
-            version=digest([draft.document.content["correlation"], [item.version for item in read]]),
+            sources=sources,
+            depth=depth,
+            lateness=max([draft.parsed.lateness, *(item.lateness for item in read if isinstance(item, Correlation))]),
+            version=digest([draft.document.content["correlation"], [item.version for item in read], sources]),
         )
+
+    def _asked(self, kind: str, parsed: Parsed, ids: tuple[str, ...]) -> tuple[Condition | None, tuple[Way, ...]]:
+        """What numbers are held against, or the ways in which rules come together."""
+        if parsed.expression is None:
+            condition = _judge(kind, parsed.condition, ids)
+            if kind != "temporal_ordered" or condition is None or not condition.sliding:
+                return condition, ()
+            return condition, some_of(ids, condition.smallest)
+        named = {self._identify(reference): reference for reference in parsed.expression.references()}
+        for rule in ids:
+            if rule not in named:
+                raise RuleError(f"its condition does not mention {rule!r}, which it reads")
+        for rule, reference in named.items():
+            if rule not in ids:
+                raise RuleError(f"its condition mentions {reference!r}, which is not among its rules")
+        return None, parsed.expression.ways(ids, self._identify)
+
+    def _identify(self, reference: str) -> str:
+        return identifier(reference, self._names)
 
     def _read(self, reference: str, path: tuple[str, ...]) -> Rule | Correlation:
         found = identifier(str(reference), self._names)
@@ -199,19 +264,22 @@ class Relations:
                 f"it reads the correlation {reference!r}, which is not loaded: {reason_of(error)}"
             ) from None
 
-    def _source(self, sigma: SigmaCorrelationRule, name: str, item: Rule | Correlation) -> str:
-        """What `name` is called in the events of `item`, or among the names of an inner correlation."""
+    def _sources(
+        self, sigma: SigmaCorrelationRule, names: Sequence[str], item: Rule | Correlation
+    ) -> dict[str, dict[str, str]]:
+        """The field behind each name in the events of each rule that `item` is or rests on."""
+        leaves = [item.id] if isinstance(item, Rule) else list(item.leaves)
+        return {leaf: {name: self._source(sigma, name, item, leaf) for name in names} for leaf in leaves}
+
+    def _source(self, sigma: SigmaCorrelationRule, name: str, item: Rule | Correlation, leaf: str) -> str:
+        """What `name` is called in the events of `leaf`, which `item` is or rests on."""
         alias = sigma.aliases.aliases.get(name)
         field = name
         if alias is not None:
-            mapped = {identifier(ref.reference, self._names): field for ref, field in alias.mapping.items()}
+            mapped = {self._identify(ref.reference): field for ref, field in alias.mapping.items()}
             if item.id not in mapped:
                 raise RuleError(f"its alias {name!r} does not say which field of {item.title!r} it stands for")
-            field = mapped[item.id]
-        if isinstance(item, Rule):
-            return self._mapping.field(field, item.logsource)
-        if field not in item.group_by:
-            raise RuleError(
-                f"not supported: it uses {field!r} of the correlation {item.title!r}, which does not group by it"
-            )
-        return field
+            field = str(mapped[item.id])
+        if isinstance(item, Correlation) and field in item.names:
+            return item.field(field, leaf)
+        return self._mapping.field(field, self._rules[leaf].logsource)

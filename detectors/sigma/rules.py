@@ -12,7 +12,12 @@ from typing import Any
 import msgspec
 
 from almena.alert import SEVERITY
+from detectors.sigma.condition import Condition
 from detectors.sigma.expression import Expression, fields_of
+from detectors.sigma.pattern import Way
+
+NUMERIC = frozenset({"value_sum", "value_avg", "value_percentile", "value_median"})
+"""Correlation types whose values are numbers."""
 
 LEVEL = "medium"
 """The level of a rule that states none."""
@@ -87,31 +92,63 @@ class Rule(Stated):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Correlation(Stated):
-    """A rule over several events."""
+    """A rule over several events; docs/correlation.md says what each type means."""
 
     type: str
-    """`event_count`, `value_count`, `temporal` or `temporal_ordered`."""
+    """One of `detectors.sigma.relations.TYPES`."""
     rules: tuple[str, ...]
     """Ids of the rules and correlations it reads, in the order written."""
     group_by: tuple[str, ...] = ()
     """Names it groups by: fields, or aliases."""
     timespan: int
     """Length of its window in microseconds."""
-    threshold: int
-    """How many it takes."""
-    operator: str = "gte"
-    """`gte` or `gt` as written; `threshold` is what `gte` compares with."""
+    condition: Condition | None = None
+    """What a number is held against; None where its condition is an expression."""
+    expression: str = ""
+    """The boolean condition as written, for temporal types that have one."""
+    ways: tuple[Way, ...] = ()
+    """Temporal types with an order or an expression: the ways in which their rules may come together."""
     counted: tuple[str, ...] = ()
-    """`value_count`: the names whose distinct values are counted."""
+    """`value_*`: the names whose values are counted, summed or ranked."""
+    percentile: int = 50
+    """`value_percentile`: which one, 1 to 99."""
     generate: bool = False
     """True when the rules it reads alert themselves too."""
-    sources: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
-    """For each rule it reads, by id: the field (or the inner correlation's name) behind each of its names."""
+    sources: Mapping[str, Mapping[str, Mapping[str, str]]] = dataclasses.field(default_factory=dict)
+    """For each rule it reads, by id, and each rule that one rests on: the field behind each of its names."""
+    depth: int = 0
+    """0 when it reads rules alone, otherwise one more than the highest correlation it reads."""
+    lateness: int = 0
+    """The lateness in microseconds of the feeds it waits for, where it says so; 0 for the live clock."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name it looks up in the events of its rules."""
         return tuple(dict.fromkeys(self.group_by + self.counted))
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Ids of the rules it rests on, directly or through correlations."""
+        return tuple(dict.fromkeys(leaf for found in self.sources.values() for leaf in found))
+
+    def field(self, name: str, leaf: str) -> str:
+        """What `name` is called in the events of the rule `leaf`."""
+        return next(names[leaf][name] for names in self.sources.values() if leaf in names)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Ids of rules that must not occur for it to hold in some way."""
+        return tuple(dict.fromkeys(rule for way in self.ways for rule, occurs in way if not occurs))
+
+    @property
+    def numeric(self) -> bool:
+        """Whether its values are numbers."""
+        return self.type in NUMERIC
+
+    @property
+    def closes(self) -> bool:
+        """Whether it can only be decided when its window closes."""
+        return not self.condition.sliding if self.condition is not None else bool(self.absent)
 
 
 @dataclass(frozen=True, slots=True)

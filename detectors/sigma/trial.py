@@ -28,14 +28,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from almena.clock import FOREVER, SECOND, Span, format_time, parse_time
-from almena.correlate import drive
+from almena.clock import SECOND, Span, format_time, parse_time
 from almena.errors import AlmenaError, ConfigError
 from almena.event import Event
 from almena.hit import Hit
-from almena.state import State
+from almena.replay import run_all
 from detectors.sigma import failing
-from detectors.sigma.detector import Feeds, operator_of
+from detectors.sigma.detector import Feeds, operators_of
 from detectors.sigma.evaluator import compile_test
 from detectors.sigma.explain import explain
 from detectors.sigma.loader import load_rules
@@ -165,9 +164,9 @@ def _numbered(fields: Event, number: int) -> Event:
 
 
 def _try_correlation(item: Correlation, events: Sequence[Event], wanted: bool, ruleset: RuleSet) -> str | None:
-    operator = operator_of(item, ruleset)
-    feeds = Feeds([operator])
-    leaves = [rule for leaf in operator.root.leaves() if isinstance(rule := ruleset.by_id[leaf], Rule)]
+    operators = operators_of(item, ruleset)
+    feeds = Feeds(operators)
+    leaves = [rule for leaf in item.leaves if isinstance(rule := ruleset.by_id[leaf], Rule)]
     tests = [(rule, compile_test(rule.expression)) for rule in leaves]
     hits: list[Hit] = []
     matched = Counter({rule.title: 0 for rule in leaves})
@@ -177,11 +176,12 @@ def _try_correlation(item: Correlation, events: Sequence[Event], wanted: bool, r
             if test(view):
                 matched[rule.title] += 1
                 hits.extend(feeds.hits(rule, view.event, view))
-    hits.sort(key=lambda hit: (hit.time, hit.id))
-    alerts = {str(alert["almena.alert.id"]) for alert in drive(operator, hits, FOREVER, State())}
-    if bool(alerts) is wanted:
+    if any(run_all(operators, hits)) is wanted:
         return None
     what = "it should alert and does not" if wanted else "it should not alert and does"
     counts = ", ".join(f"{title!r} matched {count}" for title, count in matched.items())
-    skipped = f"; {feeds.ungrouped[item.id]} lack a field to group by" if feeds.ungrouped else ""
+    skipped = "".join(f"; {count} lack a field to {_TO[why]}" for (_, why), count in feeds.skipped.items())
     return f"{what}: of {len(events)} events {counts}{skipped}"
+
+
+_TO = {"group": "group by", "field": "count"}

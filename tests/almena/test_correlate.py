@@ -29,7 +29,7 @@ class Counter:
     """An operator that alerts on every hit with how many it has seen, and says its version."""
 
     def __init__(self, name: str, version: str) -> None:
-        self.name, self.version = name, version
+        self.name, self.version, self.depth = name, version, 0
 
     def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
         table = state.table("seen", limit=10)

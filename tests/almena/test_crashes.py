@@ -82,7 +82,7 @@ class Single:
 class Pairs:
     """An operator: an alert on two hits of a user within 10 s, and one when a user is silent for 30 s."""
 
-    name, version = "pairs", "1"
+    name, version, depth = "pairs", "1", 0
 
     def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
         last = state.table("last", limit=1000)

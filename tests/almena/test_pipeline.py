@@ -40,9 +40,9 @@ class Every:
 class Pairs:
     """An operator that alerts on two hits within 10 s, and on a key's silence of 30 s."""
 
-    name, version = "pairs", "1"
+    name, version, depth = "pairs", "1", 0
 
-    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
+    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert | Hit]:
         last = state.table("last", limit=1000)
         for hit in hits:
             before = last.get(hit.group)
@@ -52,7 +52,7 @@ class Pairs:
             last.put(hit.group, hit.time)
             state.wake(hit.group, hit.time + 30 * SECOND)
 
-    def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert]:
+    def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert | Hit]:
         for key in due:
             last = state.table("last", limit=1000).get(key)
             assert last == now - 30 * SECOND
@@ -267,6 +267,7 @@ class Chained(Pairs):
 
     def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert | Hit]:
         for alert in super().advance(now, due, state):
+            assert not isinstance(alert, Hit)
             yield alert
             yield Hit(now, str(alert["almena.alert.id"]), "bursts", "odd")
 
@@ -277,9 +278,9 @@ class Bursts:
     version = "1"
 
     def __init__(self, name: str, level: int) -> None:
-        self.name, self.level = name, level
+        self.name, self.depth = name, level
 
-    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
+    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert | Hit]:
         table = state.table("bursts", limit=100)
         for hit in hits:
             seen = [*table.get(hit.group, []), f"{hit.time} {hit.id} {hit.clock}"]

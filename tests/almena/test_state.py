@@ -558,7 +558,7 @@ def shrinking(owners: int, entries: int) -> Iterator[int]:
 def test_shrinking_asks_each_owner_once_and_each_entry_that_leaves() -> None:
     for owners, entries in ((10, 400), (400, 10), (100, 40)):
         work, idle = shrinking(owners, entries)
-        assert work <= 20 * owners + 20 * owners * entries / 2
+        assert work <= 20 * owners + 30 * owners * entries / 2
         assert idle <= 20 * owners
 
 

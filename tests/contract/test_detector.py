@@ -24,7 +24,7 @@ from detectors._training import GROUPS
 from detectors.base import Detector
 from detectors.correlation import CorrelationOperator
 from detectors.first_seen_network import EPISODES, FirstSeenNetwork
-from detectors.sigma.detector import SigmaDetector, operator_of
+from detectors.sigma.detector import SigmaDetector
 from detectors.sigma.loader import load_texts
 from detectors.silence import Silence
 from detectors.web_session import WebSession
@@ -53,7 +53,7 @@ class Sigma:
     """One correlation and the rules it reads as one detector."""
 
     def __init__(self, correlation: str) -> None:
-        names = {name: f"{number}0000000-0000-4000-8000-000000000000" for number, name in enumerate("abc", 1)}
+        names = {name: f"{number}0000000-0000-4000-8000-000000000000" for number, name in enumerate("abcd", 1)}
         text = "\n---\n".join(
             f"title: Rule {name}\nid: {identity}\nname: {name}\nlogsource: {{product: app}}\n"
             f"detection: {{s: {{event.action: {name}}}, condition: s}}"
@@ -69,7 +69,7 @@ class Sigma:
         assert not ruleset.rejected, ruleset.rejected[0].reason
         (found,) = [item for item in ruleset.correlations if item.title == "Correlated"]
         self._selector = SigmaDetector(ruleset)
-        self._operator = CorrelationOperator(operator_of(found, ruleset).root, limit=400, longest=10 * MINUTE)
+        self._operator = CorrelationOperator(found, limit=400, longest=10 * MINUTE)
 
     @property
     def name(self) -> str:
@@ -79,15 +79,19 @@ class Sigma:
     def version(self) -> str:
         return self._operator.version
 
+    @property
+    def depth(self) -> int:
+        return self._operator.depth
+
     def select(self, events: Sequence[Event]) -> Iterator[Hit | Alert]:
         for found in self._selector.select(events):
             if isinstance(found, Hit) and found.detector == self.name:
                 yield found
 
-    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
+    def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert | Hit]:
         return self._operator.observe(hits, state)
 
-    def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert]:
+    def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert | Hit]:
         return self._operator.advance(now, due, state)
 
 
@@ -113,7 +117,7 @@ class Case:
 _STEPS = st.lists(
     st.tuples(
         st.sampled_from([0, 0, 1, 5, 20, 29, 30, 31, 59, 60, 61, 200]),
-        st.sampled_from("aaabbc"),
+        st.sampled_from("aaabbcd"),
         st.sampled_from(["192.0.2.1", "192.0.2.1", "192.0.2.2"]),
         st.sampled_from("uvwx"),
     ),
@@ -126,6 +130,7 @@ def _sequence(steps: Sequence[tuple[int, str, str, str]]) -> list[Event]:
     for number, (gap, action, address, user) in enumerate(steps):
         second += gap
         fields = {"event__dataset": "app.x", "event__action": action, "source__ip": address, "user__name": user}
+        fields["url__port"] = str(ord(user[0]) % 7 * 3 + number % 2)
         events.append(event(number, START + second * SECOND, **fields))
     return events
 
@@ -261,7 +266,11 @@ CASES = {
     "sigma value_count": sigma("type: value_count, rules: [a], condition: {gte: 3, field: user.name}"),
     "sigma temporal": sigma("type: temporal, rules: [a, b]"),
     "sigma temporal_ordered": sigma("type: temporal_ordered, rules: [a, b, c]"),
-    "sigma chain": sigma("type: temporal_ordered, rules: [many, b]"),
+    "sigma value_sum": sigma("type: value_sum, rules: [a], condition: {gte: 30, field: url.port}"),
+    "sigma median": sigma("type: value_median, rules: [a], condition: {gt: 15, lt: 16, field: url.port}"),
+    "sigma range": sigma("type: event_count, rules: [a], condition: {gte: 2, lt: 9}"),
+    "sigma absence": sigma("type: temporal, rules: [a, b, d], condition: a and b and not d"),
+    "sigma ordered absence": sigma("type: temporal_ordered, rules: [a, b, d], condition: a and b and not d"),
 }
 
 every = pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])

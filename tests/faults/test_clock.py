@@ -34,7 +34,7 @@ class Single:
 class Three:
     """An alert when three hits fall into ten seconds."""
 
-    name, version = "three", "1"
+    name, version, depth = "three", "1", 0
 
     def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
         table = state.table("times", limit=10)

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from almena.alert import Alert
-from almena.app.remembered import Clock, Remembered, parts_of, remembered
+from almena.app.remembered import Clock, Remembered, remembered
 from almena.bus import EVENTS, HITS, Bus, Stored, open_bus
 from almena.correlate import Correlate
 from almena.detect import hit_record
-from almena.hit import Hit, group_key
+from almena.hit import Hit, group_key, split_key
 from almena.progress import Progress
 from almena.state import Partition, State
 from almena.watermarks import watermark_records
@@ -25,7 +25,7 @@ HOURS = 7_200 * SECOND
 class Toy:
     """Counts hits of each group and says how far it is."""
 
-    name, version, level = "toy", "1", 0
+    name, version, depth = "toy", "1", 0
 
     def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
         table = state.table("groups", limit=1_000)
@@ -41,7 +41,7 @@ class Toy:
         table = state.table("groups", limit=1_000)
         for group in table:
             count, first = table.get(group)
-            agency, address = parts_of(group)
+            agency, address = split_key(group)
             yield Progress(
                 key=group,
                 agency=agency,
@@ -164,4 +164,4 @@ def test_a_reader_may_say_how_much_to_look_at(bus: Bus) -> None:
 
 def test_what_group_key_joined_comes_apart_again() -> None:
     for values in (["a", "b|c", "\\", ""], ["x\\|y"], ["", ""]):
-        assert parts_of(group_key(*values)) == values
+        assert split_key(group_key(*values)) == values

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_facts import same
 
+from detectors.sigma.condition import Condition
 from detectors.sigma.expression import And, Expression, Named, Not, Or, Predicate
 from detectors.sigma.loader import load_texts
 from detectors.sigma.packing import collecting_later, pack, unpack
@@ -137,7 +138,17 @@ def test_any_expression_and_any_document_come_back(expressions: list[Expression]
         Rule(id=str(n), title="T", logsource=LogSource(product="x"), expression=each, condition="", document=document)
         for n, each in enumerate(expressions)
     ]
-    inner = Correlation(id="c", title="C", type="event_count", rules=("0",), timespan=1, threshold=2, document=document)
+    inner = Correlation(
+        id="c",
+        title="C",
+        type="event_count",
+        rules=("0",),
+        timespan=1,
+        condition=Condition((("gte", 2), ("lt", 9.5))),
+        ways=((("0", True), ("1", False)),),
+        sources={"0": {"0": {"a": "b"}}},
+        document=document,
+    )
     rejected = (Rejection("a", "b", "c"),)
     ruleset = RuleSet(
         rules=tuple(rules), correlations=(inner,), rejected=rejected, warnings=rejected, muted=frozenset("ab")
