@@ -19,8 +19,8 @@ SEVERITY = {"informational": 1, "low": 21, "medium": 47, "high": 73, "critical":
 LEVELS = {number: name for name, number in SEVERITY.items()}
 
 QUIET = ("history", "shadow")
-"""States of alerts that are kept apart: tagged, there for who asks for them, told to nobody, in groups of their own, not
-to be decided about, and not counted among the others."""
+"""States of alerts that are kept apart: tagged, there for who asks for them, told to nobody, in groups of their own,
+not to be decided about, and not counted among the others."""
 
 BACKFILL = "almena.alert.backfill"
 """The run of `almena backfill` that found an alert in history."""

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from almena import replay as replaying
@@ -18,12 +18,19 @@ from almena.errors import UsageError
 from almena.event import Event
 from almena.masking import Masker
 from almena.paths import rules_dir
-from almena.replay import Place, Totals
+from almena.replay import Item, Place, Reader, Totals
 
 if TYPE_CHECKING:
+    from almena.correlate import Operator
+    from detectors.sigma.detector import SigmaDetector
     from detectors.sigma.rules import RuleSet
 
 Batches = Iterator[list[tuple[Place, Event]]]
+
+Opened = tuple[str, Iterator[Item], Reader]
+"""A file's format, its records, and what turns one into an event."""
+
+Opener = Callable[[Path], Opened]
 
 
 def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool, config: Path | None) -> int:
@@ -31,34 +38,49 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
 
     Alerts of rules in shadow are tagged as they are live; every rule sees every event, whatever it costs.
     """
-    from almena.app.limits import NAME, Limits
-    from detectors.sigma.cache import load_rules
-    from detectors.sigma.detector import SigmaDetector
-
     settings = configuration(config)
-    files = replaying.files_of(paths)
-    if not files:
-        raise UsageError(f"{', '.join(map(str, paths))}: there are no files in it")
-    mode: Literal["ecs", "native"] = "native" if format_ == "native" else "ecs"
-    folders = rules or [Path(folder) for folder in settings.rules] or [rules_dir()]
-    ruleset = load_rules(folders, mode=mode, cache=cache_of(settings))
-    _complain(ruleset)
+    files = some_files(paths)
+    detector, models, operators = equipped(settings, rules, format_)
     totals = Totals()
     began = time.monotonic()
-    source = event_batches(files, format_, masking(format_, settings), totals)
-    over = Limits(Path(settings.data) / NAME).read()
-    detector = SigmaDetector(ruleset, shadow=settings.detect.shadow, over=over, sample=1)
+    source = event_batches(files, opener(format_, masking(format_, settings)), totals)
     if verdicts:
         for line, rule in replaying.verdicts(source, detector.ids, totals):
             print(f"{line}\t{rule}")
     else:
-        models = [] if mode == "native" else detectors_of(settings, live=False)
-        operators = operators_of(models, ruleset)
         for alert in replaying.alerts(source, [detector, *models], operators, totals):
             print(replaying.dump(alert))
     what = "match" if verdicts else "alert"
     print(replaying.summary(totals, began, time.monotonic(), what), file=sys.stderr)
     return 0
+
+
+def some_files(paths: list[Path]) -> list[Path]:
+    """The files that are named and those in the folders that are named; raises UsageError when there are none."""
+    files = replaying.files_of(paths)
+    if not files:
+        raise UsageError(f"{', '.join(map(str, paths))}: there are no files in it")
+    return files
+
+
+def equipped(settings: Config, rules: list[Path], format_: str) -> tuple[SigmaDetector, list[Any], dict[str, Operator]]:
+    """What runs over files: the detector of rules, the models, and the operators of both by name.
+
+    Alerts of rules in shadow are tagged as they are live, and every rule sees every event. Rejected rules are told on
+    stderr; raises UsageError when no rule is left.
+    """
+    from almena.app.limits import NAME, Limits
+    from detectors.sigma.cache import load_rules
+    from detectors.sigma.detector import SigmaDetector
+
+    mode: Literal["ecs", "native"] = "native" if format_ == "native" else "ecs"
+    folders = rules or [Path(folder) for folder in settings.rules] or [rules_dir()]
+    ruleset = load_rules(folders, mode=mode, cache=cache_of(settings))
+    _complain(ruleset)
+    over = Limits(Path(settings.data) / NAME).read()
+    detector = SigmaDetector(ruleset, shadow=settings.detect.shadow, over=over, sample=1)
+    models = [] if mode == "native" else detectors_of(settings, live=False)
+    return detector, models, operators_of(models, ruleset)
 
 
 def _complain(ruleset: RuleSet) -> None:
@@ -81,12 +103,21 @@ def masking(format_: str, config: Config) -> Callable[[Event], Event]:
     return Masker(key).mask
 
 
-def event_batches(files: list[Path], format_: str, mask: Callable[[Event], Event], totals: Totals) -> Batches:
+def opener(format_: str, mask: Callable[[Event], Event]) -> Opener:
+    """Opens files of a format; their events come masked."""
+    from collectors.reading import read
+
+    def open_(path: Path) -> Opened:
+        kind, items, read_one = read(path, format_)
+        return kind, items, _masked(read_one, mask)
+
+    return open_
+
+
+def event_batches(files: list[Path], open_: Opener, totals: Totals) -> Batches:
     """Events of all files in batches, with a progress bar on stderr while a person watches."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from collectors.reading import read
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[records]:,} records"))
@@ -94,11 +125,11 @@ def event_batches(files: list[Path], format_: str, mask: Callable[[Event], Event
         task = progress.add_task("", total=sum(path.stat().st_size for path in files), records=0)
         done = 0
         for path in files:
-            kind, items, read_one = read(path, format_)
+            kind, items, read_one = open_(path)
             progress.update(task, description=f"{path.name} ({kind})")
             size = path.stat().st_size
             packed = path.suffix in replaying.PACKED
-            for batch in replaying.batches(items, _masked(read_one, mask), totals):
+            for batch in replaying.batches(items, read_one, totals):
                 yield batch
                 if not packed:
                     progress.update(task, completed=done + min(batch[-1][0].offset, size), records=totals.records)

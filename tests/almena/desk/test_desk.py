@@ -251,7 +251,8 @@ def test_history_is_kept_apart_and_the_last_run_of_a_backfill_wins(store: Store,
     states = [get(store, f"202605-{name}")["almena.alert.status"] for name in "abcd"]
     assert states == ["history", "history", "history", "open"]
     groups = [get(store, f"202605-{name}")["almena.alert.group"] for name in "abcd"]
-    assert groups[0] == groups[1] and len(set(groups)) == 3, "each backfill has groups of its own, none with live ones"
+    assert groups[0] == groups[1]
+    assert len(set(groups)) == 3, "each backfill has groups of its own, none with live ones"
     assert get(store, "202605-b")["almena.alert.shadow"] is True
     assert counted(store, OUTBOX) == 1
     assert shadows(metrics.ALERTS_HISTORY) - before == 3
