@@ -137,7 +137,8 @@ class Correlate:
             mine.table("watermarks", limit=100_000), events=event_partitions, hits=self._hit_partitions
         )
         self._said = mine.table("told", limit=1)
-        self._told = {(clock, level): mark for clock, level, mark in self._said.get("", ())}
+        marks, versions = self._said.get("", ((), []))
+        self._told = {(clock, level): mark for clock, level, mark in marks}, versions
         self._pending = Pending(table_of_hits(mine, "hits", PENDING))
         self._waiting = table_of_hits(mine, "waiting", WAITING)
         # By name and version, the clocks beside the live one that there is state of.
@@ -192,7 +193,9 @@ class Correlate:
         """Take hits and watermarks in offset order; alerts, results and watermarks of results come out."""
         damaged = sum(not self._take(record) for record in records)
         outputs: dict[str, list[Record]] = {ALERTS: [], HITS: [], LEDGER: []}
-        clocks = sorted({*self._watermarks.clocks, *self._pending.clocks, *self._states, *(c for c, _ in self._told)})
+        clocks = sorted(
+            {*self._watermarks.clocks, *self._pending.clocks, *self._states, *(c for c, _ in self._told[0])}
+        )
         for clock in clocks:
             for found in self._release(clock):
                 if isinstance(found, Hit):
@@ -280,11 +283,12 @@ class Correlate:
         """What has been released of each level, for those who wait for its results: told when it changed."""
         below = range(len(self._levels) - 1)
         told = {(clock, level + 1): self._watermarks.at(clock, level) for clock in clocks for level in below}
-        if told == self._told:
+        versions = self._watermarks.versions if told else []
+        if (told, versions) == self._told:
             return []
-        self._told = told
-        self._said.put("", [(*which, mark) for which, mark in told.items()])
-        return watermark_records(HITS, self._partition, told, self._hit_partitions)
+        self._told = told, versions
+        self._said.put("", ([(*which, mark) for which, mark in told.items()], versions))
+        return watermark_records(HITS, self._partition, told, self._watermarks.versions, self._hit_partitions)
 
     def _losses(self, damaged: int) -> list[Record]:
         """What was left out in this step, for the ledger, by reason."""

@@ -142,19 +142,19 @@ class Detect:
         if not self._announced:
             # A clock is known before its first hit: who reads a hit of one that nobody speaks for takes it for ended.
             self._announced = True
-            outputs[HITS].extend(self._tell(self._clocks.marks(records[0].time)))
+            outputs[HITS].extend(self._tell(self._clocks.marks(records[0].time), records[0].offset))
         end = any(record.headers.get(MARKER) == "end" for record in records)
         events = [record for record in records if MARKER not in record.headers]
         seen = sum(self._take(events[start : start + SLICE], outputs) for start in range(0, len(events), SLICE))
         marks = self._clocks.marks(records[-1].time)
-        outputs[HITS].extend(self._tell(dict.fromkeys(marks, FOREVER) if end else marks))
+        outputs[HITS].extend(self._tell(dict.fromkeys(marks, FOREVER) if end else marks, records[-1].offset))
         outputs[LEDGER].extend(self._ledger(flush=end))
         if seen:
             metrics.DETECTOR_EVENT_DURATION.observe((time.perf_counter() - began) / seen)
         return {topic: output for topic, output in outputs.items() if output}
 
-    def _tell(self, marks: Marks) -> list[Record]:
-        return watermark_records(EVENTS, self._partition, marks, self._hit_partitions)
+    def _tell(self, marks: Marks, offset: int) -> list[Record]:
+        return watermark_records(EVENTS, self._partition, marks, [offset], self._hit_partitions)
 
     def _take(self, records: Sequence[Stored], outputs: dict[str, list[Record]]) -> int:
         """Put what the events of `records` give into `outputs`; returns how many events there are."""

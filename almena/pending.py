@@ -82,7 +82,7 @@ class Pending:
         key = key_of(hit)
         if key not in self._fresh and key not in self._table:
             self._push(hit.clock, hit.detector, (hit.time, hit.id, key))
-        self._fresh[key] = hit, data
+            self._fresh[key] = hit, data
 
     def take(self, clock: int, detector: str, watermark: int) -> list[Hit]:
         """Take out the operator's hits of the clock up to `watermark`, in (time, id) order."""
@@ -109,12 +109,12 @@ class Pending:
             self._build()
 
     def _pop(self, key: str) -> Hit | None:
-        fresh = self._fresh.pop(key, None) if self._fresh else None
-        if key in self._table:
-            saved = _hit(self._table.get(key))
-            self._table.delete(key)
-            return saved
-        return None if fresh is None else fresh[0]
+        fresh = self._fresh.pop(key, None)
+        if fresh is not None:
+            return fresh[0]
+        saved = _hit(self._table.get(key))
+        self._table.delete(key)
+        return saved
 
     def _push(self, clock: int, detector: str, entry: _Entry) -> None:
         heapq.heappush(self._heaps.setdefault(clock, {}).setdefault(detector, []), entry)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -25,12 +25,23 @@ class _Told(msgspec.Struct, array_like=True, frozen=True):
     topic: Literal["events", "hits"]
     partition: int
     marks: list[tuple[int, int, int]]
+    versions: list[int]
 
 
-def watermark_records(topic: str, partition: int, marks: Marks, targets: int) -> list[Record]:
-    """All the watermarks of one partition of events or hits, told to each of `targets` partitions of hits."""
+class _Row(NamedTuple):
+    """What one partition told last."""
+
+    marks: dict[tuple[int, int], int]
+    versions: list[int]
+
+
+def watermark_records(topic: str, partition: int, marks: Marks, versions: Sequence[int], targets: int) -> list[Record]:
+    """All the watermarks of one partition of events or hits, told to each of `targets` partitions of hits.
+
+    A partition of events gives as `versions` the one offset up to which it has read, one of hits `Watermarks.versions`.
+    """
     told = [(clock, level, watermark) for (clock, level), watermark in sorted(marks.items())]
-    value = msgspec.msgpack.encode((topic, partition, told))
+    value = msgspec.msgpack.encode((topic, partition, told, versions))
     return [Record("", value, {HEADER: "1"}, partition=target) for target in range(targets)]
 
 
@@ -38,44 +49,57 @@ class Watermarks:
     """What each partition told last, saved with the state.
 
     A clock that no partition of events speaks for any more has ended: nothing more comes on it. While one speaks for
-    it, the others are waited for; they are about to take up the same configuration.
+    it, the others are waited for; they are about to take up the same configuration. That a partition of hits has done
+    with a clock counts only when it knew of every change of clocks that is known here.
     """
 
     def __init__(self, table: Table, *, events: int, hits: int) -> None:
         """`table` keeps what was told; there are so many partitions of events and of hits."""
         self._table = table
         self._partitions = {EVENTS: events, HITS: hits}
-        self._rows: dict[tuple[str, int], dict[tuple[int, int], int]] = {}
+        self._rows: dict[tuple[str, int], _Row] = {}
         for topic, count in self._partitions.items():
             for partition in range(count):
                 if (saved := table.get(f"{topic}/{partition}")) is not None:
-                    self._rows[topic, partition] = {(clock, level): mark for clock, level, mark in saved}
+                    marks, versions = saved
+                    self._rows[topic, partition] = _Row(
+                        {(clock, level): mark for clock, level, mark in marks}, versions
+                    )
         self._known: dict[tuple[int, int], int] = {}
-        self._clocks = self._spoken()
+        self._survey()
 
     @property
     def clocks(self) -> frozenset[int]:
         """The clocks that some partition of events speaks for."""
         return self._clocks
 
+    @property
+    def versions(self) -> list[int]:
+        """By partition of events, the offset at which it last began or ceased to speak for a clock; -1 before it
+        spoke."""
+        return self._versions
+
     def take(self, data: bytes) -> None:
         """Take what a partition tells, in the order told; raises MsgspecError when it is damaged."""
         told = msgspec.msgpack.decode(data, type=_Told)
-        key = told.topic, told.partition
         if not 0 <= told.partition < self._partitions[told.topic]:
             raise msgspec.ValidationError(f"there is no partition {told.partition} of {told.topic}")
-        before = self._rows.get(key, {})
-        row = {(clock, level): mark for clock, level, mark in told.marks}
-        if told.topic == EVENTS:
+        if len(told.versions) != (1 if told.topic == EVENTS else self._partitions[EVENTS]):
+            raise msgspec.ValidationError(f"there are not {len(told.versions)} versions")
+        key = told.topic, told.partition
+        before = self._rows.get(key)
+        row = _Row({(clock, level): mark for clock, level, mark in told.marks}, told.versions)
+        if before is not None and told.topic == EVENTS:
             # What has ended stays so, whatever is appended behind the end.
-            row = {which: max(mark, before.get(which, -1)) for which, mark in row.items()}
-        if row == before and key in self._rows:
+            marks = {which: max(mark, before.marks.get(which, -1)) for which, mark in row.marks.items()}
+            row = _Row(marks, before.versions if marks.keys() == before.marks.keys() else row.versions)
+        if row == before:
             return
         self._rows[key] = row
-        self._table.put(f"{told.topic}/{told.partition}", [(*which, mark) for which, mark in row.items()])
+        self._table.put(f"{told.topic}/{told.partition}", [[(*w, mark) for w, mark in row.marks.items()], row.versions])
         self._known.clear()
-        if row.keys() != before.keys():
-            self._clocks = self._spoken()
+        if told.topic == EVENTS and (before is None or row.versions != before.versions):
+            self._survey()
 
     def at(self, clock: int, level: int) -> int:
         """Event time that has passed for an operator of that level: no hit of its clock at or before it is to come.
@@ -84,17 +108,24 @@ class Watermarks:
         """
         known = self._known.get((clock, level))
         if known is None:
-            known = self._least(clock, level)
+            topic = HITS if level else EVENTS
+            rows = [self._rows.get((topic, partition)) for partition in range(self._partitions[topic])]
+            known = min((self._passed(row, clock, level) for row in rows), default=-1)
             if level:
                 known = min(known, self.at(clock, level - 1))
             self._known[clock, level] = known
         return known
 
-    def _least(self, clock: int, level: int) -> int:
-        topic = HITS if level else EVENTS
-        untold = -1 if clock in self._clocks else FOREVER
-        rows = [self._rows.get((topic, partition)) for partition in range(self._partitions[topic])]
-        return min((-1 if row is None else row.get((clock, level), untold) for row in rows), default=-1)
+    def _passed(self, row: _Row | None, clock: int, level: int) -> int:
+        if row is None:
+            return -1
+        mark = row.marks.get((clock, level), -1 if clock in self._clocks else FOREVER)
+        if mark < FOREVER or not level:
+            return mark
+        behind = any(theirs < ours for theirs, ours in zip(row.versions, self._versions, strict=True))
+        return -1 if behind else mark
 
-    def _spoken(self) -> frozenset[int]:
-        return frozenset(clock for (topic, _), row in self._rows.items() if topic == EVENTS for clock, _ in row)
+    def _survey(self) -> None:
+        rows = [self._rows.get((EVENTS, partition)) for partition in range(self._partitions[EVENTS])]
+        self._versions = [-1 if row is None else row.versions[0] for row in rows]
+        self._clocks = frozenset(clock for row in rows if row is not None for clock, _ in row.marks)

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from almena import correlate
 from almena.alert import Alert
 from almena.bus import ALERTS, EVENTS, HITS, LEDGER, Record, Stored
-from almena.clock import SECOND
+from almena.clock import HOUR, SECOND
 from almena.correlate import Correlate, owner
 from almena.detect import hit_record
 from almena.hit import Hit
@@ -61,10 +61,11 @@ class World:
     def replace(self, **versions: str) -> None:
         self.work.replace(operators(**versions))
 
-    def step(self, *hits: Hit, passed: int | None = None) -> list[str]:
-        """Ids of the alerts; event time passes all hits unless `passed` says how far."""
+    def step(self, *hits: Hit, passed: int | None = None, clocks: Mapping[int, int] = {}) -> list[str]:
+        """Ids of the alerts; event time passes all hits unless `passed` says how far, and `clocks` beside."""
         self.time += SECOND
-        marks = watermark_records(EVENTS, 0, {(0, 0): self.time if passed is None else passed}, 1)
+        told = {0: self.time if passed is None else passed, **clocks}
+        marks = watermark_records(EVENTS, 0, {(clock, 0): mark for clock, mark in told.items()}, [self.time], 1)
         outputs = self.work.step([self._stored(record) for record in [*map(hit_record, hits), *marks]])
         for key, value in self.work.state.changes().items():
             if value is None:
@@ -74,9 +75,13 @@ class World:
         self.ledger = [msgspec.json.decode(record.value) for record in outputs.get(LEDGER, [])]
         return [msgspec.json.decode(record.value)["almena.alert.id"] for record in outputs.get(ALERTS, [])]
 
-    def hit(self, name: str, version: str) -> Hit:
+    def hit(self, name: str, version: str, clock: int = 0) -> Hit:
         self.offset += 1
-        return Hit(self.time, f"e{self.offset}", name, "g", version=version)
+        return Hit(self.time, f"e{self.offset}", name, "g", version=version, clock=clock)
+
+    @property
+    def owners(self) -> set[str]:
+        return {key.partition("\x1f")[0] for key in self.saved} - {"correlate", "~format"}
 
     def _stored(self, record: Record) -> Stored:
         return Stored(HITS, 0, 0, self.time, record.key, record.value, record.headers)
@@ -91,8 +96,46 @@ def test_an_unchanged_operator_keeps_its_state_a_changed_one_starts_afresh() -> 
     assert world.step(world.hit("same", "1"), world.hit("other", "1")) == ["same 1 1 e1", "other 1 1 e2"]
     world.replace(same="1", other="2")
     assert world.step(world.hit("same", "1"), world.hit("other", "2")) == ["same 1 2 e3", "other 2 1 e4"]
-    owners = {key.partition("\x1f")[0] for key in world.saved}
-    assert owners - {"~format"} == {"correlate", "same@1", "other@2"}
+    assert world.owners == {"same@1", "other@2"}
+
+
+def test_each_clock_has_state_of_its_own_that_is_opened_with_its_first_hit() -> None:
+    world = World(same="1", other="1")
+    assert world.step(world.hit("same", "1"), world.hit("same", "1", HOUR), clocks={HOUR: -1}) == ["same 1 1 e1"]
+    assert world.owners == {"same@1"}
+    world.open(same="1", other="1")
+    assert world.step(world.hit("same", "1"), clocks={HOUR: world.time}) == ["same 1 2 e3", "same 1 1 e2"]
+    assert world.owners == {"same@1", f"same@1@{HOUR}"}
+    world.open(same="1", other="1")
+    assert world.step(world.hit("same", "1", HOUR), clocks={HOUR: world.time}) == ["same 1 2 e4"]
+
+
+def test_operators_exchanged_keep_or_lose_the_state_of_every_clock() -> None:
+    for restart in (False, True):
+        world = World(same="1", other="1")
+        hits = [world.hit(name, "1", clock) for name in ("same", "other") for clock in (0, HOUR)]
+        assert len(world.step(*hits, clocks={HOUR: world.time})) == 4
+        assert world.owners == {f"{name}@1{clock}" for name in ("same", "other") for clock in ("", f"@{HOUR}")}
+        if restart:
+            world.open(same="1", other="2")
+        else:
+            world.replace(same="1", other="2")
+        hits = [world.hit("same", "1", HOUR), world.hit("other", "2", HOUR)]
+        assert world.step(*hits, clocks={HOUR: world.time}) == ["same 1 2 e5", "other 2 1 e6"]
+        assert world.owners == {"same@1", f"same@1@{HOUR}", f"other@2@{HOUR}"}
+
+
+def test_a_clock_that_no_source_has_any_more_is_played_to_its_end_and_forgotten() -> None:
+    world = World(same="1")
+    assert world.step(world.hit("same", "1", HOUR), clocks={HOUR: world.time}) == ["same 1 1 e1"]
+    assert world.step(world.hit("same", "1", HOUR), clocks={HOUR: world.time - HOUR}) == []
+    world.open(same="1")
+    assert world.step() == ["same 1 2 e2"]
+    assert world.owners == set()
+    assert world.step(world.hit("same", "1", HOUR)) == ["same 1 1 e3"], "on its way for long, and not stuck"
+    assert world.owners == set()
+    assert world.step(world.hit("same", "1", HOUR), clocks={HOUR: -1}) == [], "the clock is back"
+    assert world.step(clocks={HOUR: world.time}) == ["same 1 1 e4"]
 
 
 def test_hits_of_an_operator_that_is_not_here_yet_wait_for_it() -> None:
