@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from almena.app.explaining import title_of
 from almena.app.reaching import missing, reached
 from almena.app.remembered import Clock, Group, Remembered
 from almena.clock import DAY, MINUTE, SECOND, Span, to_datetime
+from almena.explanation import sentence, tell
 from almena.labels import called, length, number
 from almena.phrases import either
 from almena.progress import Progress
@@ -76,6 +77,7 @@ _SAID = {
         "Está en sombra: lo que encuentra no avisa a nadie. `almena rules shadow` dice por qué.",
         "It is in shadow: what it finds is told to nobody. `almena rules shadow` says why.",
     ),
+    "muted": ("No avisa por sí sola; la leen: {rules}.", "It raises no alert of its own; it is read by: {rules}."),
     "none": (
         "No recuerda ningún grupo: ningún hecho de sus reglas cuenta en este momento.",
         "It remembers no group: no hit of its rules counts at present.",
@@ -134,6 +136,8 @@ class Teller:
     rules: RuleSet
     item: Correlation | None
     """None for a model."""
+    about: Mapping[str, Any] | None = None
+    """The correlation as an explanation tells it."""
     measured: Measured | None = None
 
     def lines(
@@ -142,6 +146,7 @@ class Teller:
         """Everything there is to say, line by line; `others` are the groups that `key` did not choose."""
         item = self.item
         yield safe(name) if item is None else f"{self.title(item.id)} ({item.id}, {item.level})"
+        yield from self._asks()
         if shadow:
             yield self._say("shadow")
         if item is None and not found.groups:
@@ -162,6 +167,17 @@ class Teller:
         """A rule's title in the language, or its id when it is not there."""
         known = self.rules.by_id.get(rule)
         return safe(title_of(known, self.language)) if known is not None else safe(rule)
+
+    def _asks(self) -> Iterator[str]:
+        """What it waits for, and whether it tells anybody."""
+        titles = {rule: self.title(rule) for rule in self.item.rules} if self.item is not None else {}
+        step = tell({"root": self.about}, self.language, titles) if self.about is not None else None
+        if step is not None:
+            said = sentence(step)
+            yield f"{said[:1].upper()}{said[1:]}."
+        if self.item is not None and self.item.id in self.rules.muted:
+            readers = [self.title(item.id) for item in self.rules.correlations if self.item.id in item.rules]
+            yield self._say("muted", rules="; ".join(f"«{title}»" for title in readers))
 
     def _read(self) -> Iterator[str]:
         """The rules whose hits would be counted, and how often they matched at all."""

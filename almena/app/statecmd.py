@@ -50,7 +50,8 @@ def show(config: Config, wanted: str, key: str = "", *, limit: int = 20, languag
         sys.stdout.buffer.write(msgspec.json.encode(plain) + b"\n")
     else:
         known = None if found.groups or item is None else measured(config, item.id)
-        teller = Teller(language, config.console.time_zone(), now(), rules, item, known)
+        about = operator.about() if item is not None else None
+        teller = Teller(language, config.console.time_zone(), now(), rules, item, about, known)
         print("\n".join(teller.lines(operator.name, found, others, key, limit, shadow=shadow)))
     return 0 if found.groups or any(table.named if key else table.entries for table in found.tables) else 1
 

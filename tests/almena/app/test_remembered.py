@@ -79,7 +79,7 @@ def saved(bus: Bus, hits: Sequence[Hit], *, mark: int, toy: Toy | None = None) -
         1, Partition(session.restore(1).state), operators={toy.name: toy}, event_partitions=bus.partitions(EVENTS)
     )
     marks = {(0, 0): mark, (HOURS, 0): mark - HOURS}
-    told = [watermark_records(EVENTS, source, marks, 1)[0] for source in range(bus.partitions(EVENTS))]
+    told = [watermark_records(EVENTS, source, marks, [1], 1)[0] for source in range(bus.partitions(EVENTS))]
     made = [hit_record(msgspec.structs.replace(each, detector=toy.name)) for each in hits]
     work.step([Stored(HITS, 1, at, 0, each.key, each.value, each.headers) for at, each in enumerate([*made, *told])])
     session.commit({}, {1: work.state.changes()}, {})

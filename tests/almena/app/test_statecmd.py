@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
-from almena.app import configuration
+from almena.app import configuration, operators_of, ruleset
+from almena.app.nearby import Looker
 from almena.app.reaching import reached
 from almena.app.remembered import Clock, Group, Remembered
 from almena.app.standing import Measured, Teller
 from almena.app.statecmd import find, measured_in, show
-from almena.bus import HITS, open_bus
-from almena.clock import FOREVER, MINUTE, SECOND, parse_time
+from almena.bus import EVENTS, HITS, open_bus
+from almena.clock import FOREVER, MINUTE, SECOND, format_time, parse_time
 from almena.config import Config
-from almena.correlate import owner
+from almena.correlate import Correlate, owner
+from almena.detect import hit_record
 from almena.errors import UsageError
+from almena.event import Event
+from almena.hit import Hit
 from almena.progress import Progress
 from almena.state import Partition
 from almena.store import open_store
+from almena.watermarks import watermark_records
+from detectors.sigma.detector import SigmaDetector
 from detectors.sigma.loader import load_texts
 from detectors.sigma.rules import Correlation
 from detectors.web_session import WebSession
@@ -90,7 +97,7 @@ def said(
 ) -> list[str]:
     item = SET.by_id[rule]
     assert isinstance(item, Correlation)
-    teller = Teller(language, ZoneInfo("America/Mexico_City"), NOON + 6 * SECOND, SET, item, measured)
+    teller = Teller(language, ZoneInfo("America/Mexico_City"), NOON + 6 * SECOND, SET, item, None, measured)
     found, instead = (
         Remembered(groups=[Group(progress=each, clock=clock) for each in these], clocks=[clock])
         for these in (groups, others or groups)
@@ -176,9 +183,10 @@ def test_more_groups_than_asked_for_are_counted() -> None:
         ("event_count", 3, "gt 4", "eventos: 3; se pide más de 4"),
         ("event_count", 1, "gte 2, lt 9", "eventos: 1; se pide al menos 2 y menos de 9"),
         ("value_sum", 1500.5, "gte 10000", "suma de usuario: 1,500.5; se pide al menos 10,000"),
-        ("value_percentile", 20, "gt 10", "percentil de usuario: 20; se pide más de 10"),
+        ("value_percentile", 20, "gt 10", "percentil 50 de usuario: 20; se pide más de 10"),
         ("temporal_ordered", 1, "gte 3", "1 de 3 pasos en orden"),
         ("temporal", 1, "login and not\u202e entered", "hechos distintos: 1; se pide login and not\\u202e entered"),
+        ("temporal_ordered", 1, "", "pasos en orden: 1"),
         ("unheard_of", "≥ 500", "gte 900", "≥ 500 de 900 hechos"),
     ],
 )
@@ -246,4 +254,73 @@ def test_an_installation_is_looked_at_while_nobody_runs(config: Config, capsys: 
     with pytest.raises(UsageError, match="there are es, en"):
         show(config, "web_session", language="fr")
     session.commit({}, {}, {})  # it was disturbed by nobody
+    bus.close()
+
+
+def failed_login(number: int, user: str, address: str, agency: str) -> Event:
+    return {
+        "@timestamp": format_time(NOON + number * SECOND),
+        "event.ingested": format_time(NOON + number * SECOND),
+        "event.id": f"s:l:{number}",
+        "event.action": "login_failed",
+        "event.dataset": "app.tramites",
+        "service.name": "tramites",
+        "organization.id": agency,
+        "source.ip": address,
+        "user.name": user,
+    }
+
+
+def correlated(config: Config, events: Sequence[Event], mark: int) -> None:
+    """Detect's and correlate's work on `events`, up to event time `mark`, committed on the bus."""
+    rules = ruleset(config)
+    bus = open_bus(config.bus, partitions=config.partitions)
+    bus.append(HITS, [hit_record(hit) for hit in SigmaDetector(rules).select(events) if isinstance(hit, Hit)])
+    for source in range(bus.partitions(EVENTS)):
+        bus.append(HITS, watermark_records(EVENTS, source, {(0, 0): mark}, [1], bus.partitions(HITS)))
+    session = bus.session(HITS, group="correlate", member="m")
+    for partition, records in session.poll(1_000, 0).records.items():
+        operators = operators_of((), rules)
+        work = Correlate(partition, Partition(), operators=operators, event_partitions=bus.partitions(EVENTS))
+        work.step(records)
+        session.commit({}, {partition: work.state.changes()}, {partition: records[-1].offset + 1})
+    session.close()
+    bus.close()
+
+
+def test_a_correlation_that_runs_is_told_on_the_terminal_and_to_the_console(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_store(config.store).close()
+    events = [failed_login(each, f"user{each}", "10.0.0.1", "sfa") for each in range(4)]
+    events += [failed_login(10 + each, f"user{each}", "10.0.0.2", "sep") for each in range(6)]
+    events += [failed_login(20, "ana", "10.0.0.3", "sfa"), failed_login(400, "ana", "10.0.0.1", "sfa")]
+    correlated(config, events, NOON + 100 * SECOND)
+    assert show(config, "Many accounts from one address", "10.0.0.1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "Al menos 5 valores distintos de usuario en 5 min."
+    assert lines[2] == "1. origen 10.0.0.1, dependencia sfa"
+    assert lines[3].startswith("   4 de 5 valores distintos de usuario; desde las 2026-11-21 12:00:00, el último hecho")
+    assert "dentro de 3 min 20 s en la hora de los eventos" in lines[4]
+    assert "hechos de esta regla que la esperan: 1." in lines[6]
+    assert show(config, MANY, json=True) == 0
+    groups = msgspec.json.decode(capsys.readouterr().out)["groups"]
+    assert [group["progress"]["group"]["source.ip"] for group in groups] == ["10.0.0.2", "10.0.0.1", "10.0.0.3"]
+    assert groups[0]["progress"]["alert"].startswith("202611-")
+    assert show(config, BOTH, "10.0.0.3", language="en") == 0
+    assert "Missing: «A sign-in\\u202e»." in capsys.readouterr().out
+
+    bus = open_bus(config.bus)
+    look = Looker(config, bus, lambda: 1)
+    everything, own = look(MANY, None, "es"), look(MANY, frozenset({"sfa"}), "en")
+    assert everything is not None
+    assert own is not None
+    assert [group.agency for group in everything.groups] == ["sep", "sfa", "sfa"]
+    assert [(group.name, group.reached) for group in own.groups] == [
+        ("source 10.0.0.1", "4 of 5 different values of user"),
+        ("source 10.0.0.3", "1 of 5 different values of user"),
+    ]
+    assert (own.waiting, own.watermark, own.whole, own.more) == (1, NOON + 100 * SECOND, True, 0)
+    assert look(LOGIN, None, "es") is None
+    assert look("web_session", None, "es") is None
     bus.close()
