@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from almena.labels import beside, called, label, length, number
+from almena.labels import beside, called, label, length, number, numeric, quantity
 from almena.phrases import CORRELATIONS, LIMITS, MEASURES, NOUNS, THRESHOLDS, either, phrase
 from almena.words import safe
 
@@ -26,7 +26,6 @@ LONGEST_TITLE = 120
 LONGEST_EXPRESSION = 600
 """Characters of an expression of rules that are told."""
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,12})?")
 _TOKEN = re.compile(r"[()]|[^\s()]+")
 _LOW = {"gte": 0, "gt": 1}
 _HIGH = {"lte": 0, "lt": -1}
@@ -91,7 +90,7 @@ class Correlated:
         if not self.absent and not self._branches:
             return title
         if not self._happened:
-            return self._say("must_not", title=title) if rule in self.absent else title
+            return self._say("must_not", title=title) if rule in self.absent and not self._branches else title
         return title if mark is None else self._say("occurred" if mark else "not_occurred", title=title)
 
     @cached_property
@@ -123,7 +122,8 @@ class Correlated:
 
     @cached_property
     def _tokens(self) -> list[str]:
-        return _TOKEN.findall(str(self.node.get("condition") or "")[:LONGEST_EXPRESSION])
+        found = _TOKEN.findall(str(self.node.get("condition") or "")[:LONGEST_EXPRESSION])
+        return [part.lower() if part in ("AND", "OR", "NOT") else part for part in found]
 
     @property
     def _branches(self) -> bool:
@@ -156,9 +156,6 @@ class Correlated:
     def _say(self, key: str, **values: str) -> str:
         values.setdefault("timespan", length(self.node.get("timespan") or "—", self.language))
         return either(CORRELATIONS[key], self.language).format(**values)
-
-    def _number(self, value: Decimal) -> str:
-        return number(value, self.language, "#,##0.######")
 
     def _counted(self) -> Sentence:
         counts = {"event_count": "findings" if self.node.get("children") else "events", "value_count": "values"}
@@ -194,11 +191,17 @@ class Correlated:
             return f"{safe(self.node.get('threshold') or '—')} {self._nouns(noun, True)}".strip()
         if [op for op, _ in bounds] == ["neq"] and noun:
             plain = self._nouns("findings" if noun == "different" else noun, True)
-            return self._say("other_number", nouns=plain, count=self._number(bounds[0][1]))
+            return self._say("other_number", nouns=plain, count=quantity(bounds[0][1], self.language))
         if low is not None and high is not None and low < high:
-            amount, last = self._say("between", low=self._number(low), high=self._number(high)), high
+            amount, last = (
+                self._say("between", low=quantity(low, self.language), high=quantity(high, self.language)),
+                high,
+            )
         else:
-            said = [either(THRESHOLDS[op], self.language).format(count=self._number(count)) for op, count in bounds]
+            said = [
+                either(THRESHOLDS[op], self.language).format(count=quantity(count, self.language))
+                for op, count in bounds
+            ]
             amount, last = linked(said, phrase("and", self.language)), bounds[-1][1]
         if total:
             nouns = self._nouns("findings", total != 1)
@@ -240,8 +243,7 @@ class Correlated:
             rounded.insert(0, Decimal(f"{value:.3g}"))
         sides = self._sides(value)
         near = next(each for each in rounded if self._sides(each) == sides)
-        money = abs(near) >= 100 and near == round(near, 2) != int(near)
-        return number(near, self.language, "#,##0.00") if money else self._number(near)
+        return quantity(near, self.language)
 
     def _sides(self, value: Decimal) -> list[tuple[bool, bool]]:
         return [(value < count, value > count) for _, count in self._bounds]
@@ -272,7 +274,7 @@ class Correlated:
         return said[:1].upper() + said[1:] if said else safe(name)
 
     def _rank(self, rank: Decimal) -> str:
-        text = self._number(rank)
+        text = quantity(rank, self.language)
         if self.language != "en":
             return text
         ending = "th" if text.endswith(("11", "12", "13")) else {"1": "st", "2": "nd", "3": "rd"}.get(text[-1], "th")
@@ -281,8 +283,10 @@ class Correlated:
     def _limits(self) -> str:
         bounds = sorted(self._bounds, key=lambda bound: bound[0] not in _LOW)
         if [op for op, _ in bounds] == ["gte", "lte"]:
-            return self._say("between", low=self._number(bounds[0][1]), high=self._number(bounds[1][1]))
-        said = [either(LIMITS[op], self.language).format(count=self._number(count)) for op, count in bounds]
+            return self._say(
+                "between", low=quantity(bounds[0][1], self.language), high=quantity(bounds[1][1], self.language)
+            )
+        said = [either(LIMITS[op], self.language).format(count=quantity(count, self.language)) for op, count in bounds]
         return linked(said, phrase("and", self.language))
 
     def _holds(self, value: Decimal) -> bool:
@@ -351,16 +355,6 @@ class Correlated:
         never = self._say(f"{'never' if len(rules) == 1 else 'none'}_{self._tense}", absent=absent)
         near = beside(self.node.get("timespan"), self.language, side) if alone else ""
         return self._say(side if near else f"same_{side}", never=never, when=near)
-
-
-def numeric(value: object) -> Decimal | None:
-    """A number, or a text that is one, exactly; None for anything else and for what is too large to show."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    if isinstance(value, int) and not -(10**15) < value < 10**15:
-        return None
-    text = f"{value:.6f}" if isinstance(value, float) else str(value)
-    return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
 def linked(parts: list[str], joint: str) -> str:

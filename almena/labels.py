@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -26,6 +27,7 @@ _UNITS: tuple[tuple[int, str, Literal["short", "long"]], ...] = (
 _WHOLE = ((DAY, "duration-day"), (HOUR, "duration-hour"), (MINUTE, "duration-minute"))
 _REST = (SECOND, "duration-second")
 _WIDEST = 1e15
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,12})?")
 
 
 @cache
@@ -59,6 +61,27 @@ def number(value: object, language: str, form: str | None = None) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not -_WIDEST < value < _WIDEST:
         return safe(value)
     return format_decimal(value, form, locale=LOCALES.get(language, LOCALES["es"]))
+
+
+def numeric(value: object) -> Decimal | None:
+    """A number, or a text that is one, exactly; None for anything else and for what is too large to show."""
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, int) and not -(10**15) < value < 10**15:
+        return None
+    text = f"{value:.6f}" if isinstance(value, float) else str(value)
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def quantity(value: object, language: str) -> str:
+    """A number as people write it, to six decimals: 8.2, but 1,842.50 where it looks like money; else as text."""
+    found = numeric(value)
+    if found is None:
+        return safe(value)
+    money = abs(found) >= 100 and found == round(found, 2) != int(found)
+    return number(found, language, "#,##0.00" if money else "#,##0.######")
 
 
 def length(span: object, language: str) -> str:

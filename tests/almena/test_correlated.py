@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from almena.correlated import MOST_NAMED, numeric
+from almena.correlated import MOST_NAMED
 from almena.explanation import lines, summary
-from almena.labels import beside
+from almena.labels import beside, numeric
 
 TITLES = {"off": "Fuente apagada", "on": "La fuente habla", "folio": "Cambio de folio", "in": "Intento de entrada"}
 AMOUNT = ["almena.payment.amount"]

@@ -231,10 +231,59 @@ def test_an_event_of_other_correlations(rules: Path, capsys: pytest.CaptureFixtu
         "  Login",
         "✓ Login failed: cuenta en el grupo origen 203.0.113.9",
         "✗ Login: no coincide",
+        "Antes debe cumplirse: Many failures.",
         "Después, en el mismo grupo: Login.",
     ]
     code, lines = said(capsys, rules, "Failures, then in", text(CALL | {"event.outcome": "success"}))
     assert (code, lines[-1]) == (0, "Antes, en el mismo grupo: Many failures.")
+
+
+FEEDS = "El evento cuenta para la correlación; por sí solo no la dispara."
+ALONE = "El evento cuenta para la correlación y por sí solo la dispara."
+WAITS = "El evento cuenta para la correlación; si no viene nada más, la dispara."
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last"),
+    [
+        ("type: event_count, condition: {gt: 1}", FEEDS, "Falta otro evento del mismo grupo en 5 min."),
+        ("type: event_count, condition: {gte: 1}", ALONE, ""),
+        ("type: event_count, condition: {lt: 5}", WAITS,
+         "✓ Login failed: cuenta en el grupo origen 203.0.113.9"),
+        ("type: event_count, condition: {gt: 2, lt: 9}", FEEDS,
+         "✓ Login failed: cuenta en el grupo origen 203.0.113.9"),
+        ("type: value_sum, condition: {gte: 5000, field: almena.payment.amount}", FEEDS,
+         "Faltan otros 3,157.50 de monto en el mismo grupo en 5 min; este trae 1,842.50."),
+        ("type: value_sum, condition: {gt: 1842.5, field: almena.payment.amount}", FEEDS,
+         "Falta algo más de monto en el mismo grupo en 5 min; este trae 1,842.50."),
+        ("type: value_sum, condition: {gt: 1842, field: almena.payment.amount}", ALONE, ""),
+        ("type: value_sum, condition: {gte: 5, field: user.name}", "El evento no cuenta para la correlación.",
+         "✗ Login failed: coincide, pero no cuenta: usuario no es un número"),
+        ("type: value_percentile, condition: {gt: 5000, field: almena.payment.amount, percentile: 95}", FEEDS,
+         "Depende de todos los eventos del grupo en 5 min; este trae 1,842.50 de monto."),
+        ("type: temporal, condition: {gte: 2}", FEEDS, "Falta en el mismo grupo uno de estos: Login; Shell elsewhere."),
+        ("type: temporal, condition: failed and not came", WAITS,
+         "No debe venir en el mismo grupo, ni antes ni después: Login."),
+        ("type: temporal, condition: came and not failed",
+         "El evento es lo que no debe ocurrir: donde llega a tiempo, la correlación no avisa.", ""),
+        ("type: temporal, condition: failed and (came or not zsh)", WAITS,
+         "  2. No debe venir en el mismo grupo, ni antes ni después: Shell elsewhere."),
+        ("type: temporal_ordered, condition: failed and not came", WAITS,
+         "No debe venir después en el mismo grupo: Login."),
+        ("type: temporal_ordered, rules: [came, failed, zsh], condition: failed and zsh and not came", FEEDS,
+         "No debe haber venido antes en el mismo grupo: Login."),
+    ],
+)  # fmt: skip
+def test_an_event_of_every_kind_of_correlation(
+    rules: Path, capsys: pytest.CaptureFixture[str], asked: str, first: str, last: str
+) -> None:
+    reads = "" if "not" in asked else ", rules: [failed, came, zsh]" if "temporal" in asked else ", rules: [failed]"
+    own = f"title: New\nname: new\ncorrelation: {{{asked}{reads}, group-by: [source.ip], timespan: 5m}}\n"
+    (rules.parent / "new.yml").write_text(own, "utf-8")
+    rules.write_text(RULES.replace("title: Shell elsewhere", "title: Shell elsewhere\nname: zsh"), "utf-8")
+    code, lines = said(capsys, rules, "New", text(CALL | {"almena.payment.amount": 1842.5}))
+    assert (code, lines[1]) == (int("no cuenta" in first), first)
+    assert (lines[-1] == last) if last else lines[-1][0] in "✓✗"
 
 
 def test_an_event_that_no_rule_of_a_correlation_sees(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
