@@ -85,5 +85,5 @@ def _shown(group: Group, item: Correlation, rules: RuleSet, language: str) -> Ne
         closes=progress.closes,
         waits=progress.waits,
         past=group.past,
-        alert=progress.alert,
+        alert="" if item.id in rules.muted else progress.alert,
     )

@@ -47,6 +47,7 @@ _SAID = {
     "unclocked": ("Cuenta hasta las {closes}.", "It counts until {closes}."),
     "missing": ("Falta: {rules}.", "Missing: {rules}."),
     "alert": ("Ya avisó: la alerta {alert} está abierta.", "It has fired: the alert {alert} is open."),
+    "held": ("Ya se cumplió; lo saben las que la leen.", "It holds; those that read it know."),
     "more": ("… y más grupos: {count}; --limit los muestra.", "… and more groups: {count}; --limit shows them."),
     "clock": (
         "Partición {partition}: la hora de los eventos es {watermark}, {delay} atrás{waits}.",
@@ -213,7 +214,8 @@ class Teller:
         if progress.missing:
             yield self._say("missing", rules="; ".join(missing(progress, self.title)))
         if progress.alert:
-            yield self._say("alert", alert=safe(progress.alert))
+            quiet = self.item is not None and self.item.id in self.rules.muted
+            yield self._say("held" if quiet else "alert", alert=safe(progress.alert))
             return
         closes = self.time(progress.closes)
         if mark < 0:
@@ -238,7 +240,7 @@ class Teller:
     def _clocks(self, clocks: Sequence[Clock], shown: Sequence[Clock]) -> Iterator[str]:
         """The clocks that matter: of the groups shown and of hits that wait; all of them where there are none."""
         chosen = [clock for clock in clocks if clock in shown or clock.waiting] or clocks
-        yield from map(self._clock, chosen)
+        yield from dict.fromkeys(map(self._clock, chosen))
         if any(0 <= clock.watermark < self.now - SLOW - 2 * clock.lateness for clock in chosen):
             yield self._say("slow")
 

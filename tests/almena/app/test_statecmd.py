@@ -36,6 +36,7 @@ from detectors.web_session import WebSession
 LOGIN = "88888888-8888-4888-8888-888888888888"
 OTHER = "77777777-7777-4777-8777-777777777777"
 MANY = "99999999-9999-4999-8999-999999999999"
+SOME = "44444444-4444-4444-8444-444444444444"
 BOTH = "66666666-6666-4666-8666-666666666666"
 RULES = f"""\
 title: Login fails
@@ -60,6 +61,15 @@ es: {{titulo: Muchas cuentas desde una dirección}}
 title: Both
 id: {BOTH}
 correlation: {{type: temporal, rules: [login, entered], group-by: [source.ip], timespan: 5m}}
+---
+title: Some
+id: {SOME}
+name: some
+correlation: {{type: event_count, rules: [login], group-by: [source.ip], timespan: 5m, condition: {{gte: 2}}}}
+---
+title: Then in
+id: 33333333-3333-4333-8333-333333333333
+correlation: {{type: temporal_ordered, rules: [some, entered], group-by: [source.ip], timespan: 5m}}
 ---
 title: Broken
 id: 55555555-5555-4555-8555-555555555555
@@ -128,6 +138,12 @@ def test_what_is_missing_and_what_has_fired() -> None:
         "   Falta: «A sign-in\\u202e»; «gone».",
     ]
     assert lines[-3] == "   Ya avisó: la alerta 202611-ab está abierta."
+
+
+def test_one_that_only_feeds_others_says_so() -> None:
+    lines = said(progress(alert="202611-ab"), rule=SOME)
+    assert lines[1] == "No avisa por sí sola; la leen: «Then in»."
+    assert lines[4] == "   Ya se cumplió; lo saben las que la leen."
 
 
 def test_windows_that_close_have_closed_or_have_no_clock() -> None:
