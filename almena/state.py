@@ -67,6 +67,7 @@ class Table:
         self._name = name
         self._opened = False
         self._codec: Codec = _PLAIN
+        self._warm: dict[str, Any] | None = None
         self._entries: OrderedDict[str, bytes] = OrderedDict() if entries is None else entries
         # As of a plain dict, whose order does not matter here and is ten times as fast to go through.
         keys, saved = dict.keys(self._entries), dict.values(self._entries)
@@ -117,6 +118,8 @@ class Table:
             return
         self.size -= _length(key) + len(data)
         self._live.pop(key, None)
+        if self._warm:
+            self._warm.pop(key, None)
         if not self._dirty.setdefault(key, True):
             del self._dirty[key]  # came and went unsaved
 
@@ -124,8 +127,11 @@ class Table:
         """The key used longest ago."""
         return next(iter(self._entries), None)
 
-    def _open(self, limit: int, codec: Codec | None, age: Callable[[bytes], int] | None, rank: int | None) -> None:
+    def _open(
+        self, limit: int, codec: Codec | None, age: Callable[[bytes], int] | None, rank: int | None, warm: bool
+    ) -> None:
         self._opened = True
+        self._warm = {} if warm else None
         self.limit = limit
         self.rank = rank
         self._codec = _PLAIN if codec is None else codec
@@ -141,6 +147,8 @@ class Table:
     def _read(self, key: str) -> Any:
         """The value as it was put last, or as its bytes say; _MISSING where there is none, or a damaged one."""
         value = self._live.get(key, _MISSING)
+        if value is _MISSING and self._warm:
+            value = self._warm.pop(key, _MISSING)
         if value is _MISSING and key in self._entries:
             return self._made(key, self._codec.load, _MISSING)
         return value
@@ -180,6 +188,8 @@ class Table:
                 # A copy has no room to spare; what an encoder gives may have, up to half of it.
                 self._store(key, bytes(memoryview(self._codec.dump(self._live[key]))))
             changed[prefix + key] = self._entries.get(key)
+        if self._warm is not None:
+            self._warm = {key: self._live[key] for key in self._dirty if key in self._live}
         self._dirty, self._live = {}, {}
 
 
@@ -202,19 +212,21 @@ class State:
         codec: Codec | None = None,
         age: Callable[[bytes], int] | None = None,
         rank: int | None = None,
+        warm: bool = False,
     ) -> Table:
         """The table called `name`, with at most `limit` entries; the same object at every call, as it was first asked.
 
         `codec` is MessagePack if None. `age` tells when the entry of these bytes was used last, as any rising number,
         so that restored entries stand in the order of last use; those of equal age, and all of them without `age`,
         stand by key. A table with a `rank` may lose entries to `Partition.shrink`, the lowest rank first, and with
-        them the wish to be woken under their key.
+        them the wish to be woken under their key. A `warm` one keeps what was put before the last `changes` as objects
+        until the next, for values that are large and used again and again.
         """
         table = self._tables.get(name)
         if table is None:
             table = self._adopt(name)
         if not table._opened:
-            table._open(limit, codec, age, rank)
+            table._open(limit, codec, age, rank, warm)
         return table
 
     def wake(self, key: str, at: int) -> None:

@@ -112,6 +112,9 @@ class Closing:
             error = QUANTILE_ERROR if window.cardinality is None else DISTINCT_ERROR
         return Found(window.first, last=window.last, count=window.events, value=shown(ratio), error=error)
 
+    def measure(self, memory: Box) -> None:
+        """Counts are the episode's."""
+
     def idle(self, memory: Box) -> bool:
         """Whether no window is open."""
         return memory.open is None

@@ -44,6 +44,9 @@ class Counting:
         """Nothing ever waits."""
         return None
 
+    def measure(self, memory: Marks) -> None:
+        """Counts are the episode's."""
+
     def idle(self, memory: Marks) -> bool:
         """Whether there are no events."""
         return not memory
@@ -111,6 +114,9 @@ class Distinct:
     def close(self, memory: Seen, now: int) -> Found | None:
         """Nothing ever waits."""
         return None
+
+    def measure(self, memory: Seen) -> None:
+        """Counts are the episode's."""
 
     def idle(self, memory: Seen) -> bool:
         """Whether there are no values."""

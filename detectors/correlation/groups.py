@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,8 @@ class Groups:
         self._codec = Codec(window)
         self._limit = max(limit // TIERS, 1)
         self._memory = memory + 1  # later than anything a group of that age may still wait for
+        self._of: weakref.ref[State] | None = None
+        self._opened: list[Table] = []
 
     def find(self, key: str, state: State) -> tuple[int, Group | None]:
         """The group and the tier it is in; (0, None) where there is none."""
@@ -145,7 +148,10 @@ class Groups:
                     yield key, group
 
     def _tables(self, state: State) -> list[Table]:
-        return [
-            state.table(f"tier{tier}", limit=self._limit, codec=self._codec, age=age, rank=tier)
-            for tier in range(TIERS)
-        ]
+        if self._of is None or self._of() is not state:
+            self._of = weakref.ref(state)
+            self._opened = [
+                state.table(f"tier{tier}", limit=self._limit, codec=self._codec, age=age, rank=tier, warm=True)
+                for tier in range(TIERS)
+            ]
+        return self._opened

@@ -148,10 +148,10 @@ class CorrelationOperator:
             if found is None:
                 return
             episode = group.episode = self._begin(hit, found)
-            yield from self._tell(episode, hit.time)
+            yield from self._tell(group, episode, hit.time)
             yield from self._results(hit, found.marks, episode, hit.time, fresh=True)
             return
-        yield from self._go_on(hit, signal, episode, found)
+        yield from self._go_on(hit, group, signal, episode)
         if found is not None:
             yield from self._results(hit, (), episode, hit.time, fresh=False)
 
@@ -188,7 +188,7 @@ class CorrelationOperator:
             values=None if found.distinct is None else Values.of(found.distinct),
         )
 
-    def _go_on(self, hit: Hit, signal: Signal, episode: Episode, found: Found | None) -> Iterator[Alert]:
+    def _go_on(self, hit: Hit, group: Group, signal: Signal, episode: Episode) -> Iterator[Alert]:
         """The episode with one hit more."""
         before, again = episode.count, same_event(hit.id, episode.last)
         episode.time, episode.last, episode.fields = hit.time, hit.id, hit.fields
@@ -196,12 +196,10 @@ class CorrelationOperator:
             episode.values.add(signal.value)
         if episode.total is not None and signal.value is not None:
             episode.total += signal.value
-        if found is not None and found.value is not None:
-            episode.value, episode.error = found.value, found.error
         if not again:
             episode.count += signal.mark.weight if hit.fresh else 1
         if episode.count.bit_length() > before.bit_length():
-            yield from self._tell(episode, hit.time)
+            yield from self._tell(group, episode, hit.time)
 
     def _close(self, key: str, group: Group, now: int) -> Iterator[Alert | Hit]:
         """Decide everything that was due before `now`, in the order of time."""
@@ -223,13 +221,16 @@ class CorrelationOperator:
             episode.count += found.events()
             episode.value, episode.error = found.value, found.error
             fresh = False
-        yield from self._tell(episode, moment)
+        yield from self._tell(group, episode, moment)
         yield from self._results(hit, found.marks, episode, moment, fresh=fresh)
 
-    def _tell(self, episode: Episode, moment: int) -> Iterator[Alert]:
+    def _tell(self, group: Group, episode: Episode, moment: int) -> Iterator[Alert]:
         """A revision of the alert."""
         episode.told = episode.last
         if self._alerts:
+            measured = self._window.measure(group.memory)
+            if measured is not None:
+                episode.value, episode.error = measured
             yield alert_of(self.rule, self._about, episode, moment)
 
     def _results(self, hit: Hit, marks: Iterable[Mark], episode: Episode, moment: int, *, fresh: bool) -> Iterator[Hit]:
@@ -261,9 +262,9 @@ class CorrelationOperator:
 
     def _end(self, group: Group, episode: Episode) -> Iterator[Alert]:
         """The final revision, unless the last one said it all; the window starts anew."""
-        group.episode, group.memory = None, self._window.open()
         if episode.told != episode.last:
-            yield from self._tell(episode, episode.time + self.rule.timespan + 1)
+            yield from self._tell(group, episode, episode.time + self.rule.timespan + 1)
+        group.episode, group.memory = None, self._window.open()
 
     def _wake(self, key: str, group: Group, state: State) -> None:
         """Ask to be woken when something has to be decided or ends, unless that is asked already."""

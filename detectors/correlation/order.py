@@ -95,6 +95,9 @@ class Ordered:
         wait, steps.wait = steps.wait, None
         return None if wait is None else Found(wait.first, last=wait.last, count=wait.events, value=wait.rules)
 
+    def measure(self, memory: list[Steps]) -> None:
+        """Counts are the episode's."""
+
     def idle(self, memory: list[Steps]) -> bool:
         """Whether no step was taken."""
         return all(steps.wait is None and steps.barred < 0 and not any(steps.chains) for steps in memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 from detectors.correlation.signals import Mark, plain, restored
@@ -26,6 +27,8 @@ class Pane:
     first: Mark
     """The earliest of it."""
     sketch: Sketch
+    below: list[int]
+    """By bound, how many values lie below it."""
     events: int = 0
     total: int = 0
     """The sum of the values, in millionths."""
@@ -38,12 +41,19 @@ class Panes:
     timespan: int
     sketch: type[Cardinality] | type[Histogram] | None = None
     """What is kept of values: which there were, how they lie, or nothing."""
+    bounds: tuple[tuple[str, int | Fraction], ...] = ()
+    """What values are held against, `gt` or `gte`, in millionths."""
     panes: deque[Pane] = field(default_factory=deque)
     events: int = 0
     total: int = 0
+    below: list[int] = field(default_factory=list)
+    """By bound, how many values do not fulfil it."""
     last: str = ""
     """The id of the last event, where one may come under several rules."""
     _all: Any = None
+
+    def __post_init__(self) -> None:
+        self.below = [0] * len(self.bounds)
 
     def add(self, mark: Mark, value: int = 0) -> None:
         """Take one hit and its value: a number in millionths, or the digest of a value to be told apart."""
@@ -51,8 +61,13 @@ class Panes:
         width = max(self.timespan // PANES, 1)
         start = mark.time - mark.time % width
         if not self.panes or self.panes[-1].start != start:
-            self.panes.append(Pane(start, mark, self.sketch() if self.sketch is not None else None))
+            sketch = self.sketch() if self.sketch is not None else None
+            self.panes.append(Pane(start, mark, sketch, [0] * len(self.bounds)))
         pane = self.panes[-1]
+        for place, (name, bound) in enumerate(self.bounds):
+            if value < bound or (value == bound and name == "gt"):
+                pane.below[place] += 1
+                self.below[place] += 1
         pane.events += mark.weight
         self.events += mark.weight
         if pane.sketch is not None:
@@ -69,6 +84,7 @@ class Panes:
             gone = self.panes.popleft()
             self.events -= gone.events
             self.total -= gone.total
+            self.below = [all_ - one for all_, one in zip(self.below, gone.below, strict=True)]
             if isinstance(self._all, Histogram) and isinstance(gone.sketch, Histogram):
                 self._all.forget(gone.sketch)
             else:
@@ -102,16 +118,18 @@ class Panes:
     def dump(self) -> list[Any]:
         """All panes as plain values."""
         panes = [
-            [pane.start, plain(pane.first), pane.events, str(pane.total), _plain(pane.sketch)] for pane in self.panes
+            [pane.start, plain(pane.first), pane.events, str(pane.total), _plain(pane.sketch), pane.below]
+            for pane in self.panes
         ]
         return [self.last, panes]
 
     def load(self, stored: list[Any]) -> Panes:
         """Take the panes that `dump` gave; returns itself."""
         self.last, panes = stored
-        for start, first, events, total, kept in panes:
+        for start, first, events, total, kept, below in panes:
             sketch = self.sketch(kept) if self.sketch is not None else None
-            self.panes.append(Pane(start, restored(first), sketch, events, int(total)))
+            self.panes.append(Pane(start, restored(first), sketch, below, events, int(total)))
+            self.below = [all_ + one for all_, one in zip(self.below, below, strict=True)]
             self.events += events
             self.total += int(total)
         return self

@@ -81,6 +81,9 @@ class Together:
         wait = memory.waits.pop(min(ready)[1])
         return Found(wait.first, last=wait.last, count=wait.events, value=wait.rules)
 
+    def measure(self, memory: Rules) -> None:
+        """Counts are the episode's."""
+
     def idle(self, memory: Rules) -> bool:
         """Whether nothing was seen."""
         return not memory.latest and not memory.waits

@@ -73,16 +73,13 @@ class Values:
             return None
         self._forget(memory, signal.mark.time)
         self._add(memory, signal.mark, signal.value)
-        ratio = self._ratio(memory)
-        if not self._condition.holds(*ratio):
+        if not self._holds(memory):
             return None
-        sums = self._kind == "value_sum"
-        value, total = None if sums else shown(ratio), ratio[0] if sums else None
-        panes = memory.panes
-        if panes is not None:
-            error = ERROR + (QUANTILE_ERROR if self._ranks else 0)
-            return Found(panes.first, count=panes.events, value=value, error=error, total=total)
-        return Found(memory.marks[0][0], (mark for mark, _ in memory.marks), value=value, total=total)
+        total = memory.total if memory.panes is None else memory.panes.total
+        sums = total if self._kind == "value_sum" else None
+        if memory.panes is not None:
+            return Found(memory.panes.first, count=memory.panes.events, error=ERROR, total=sums)
+        return Found(memory.marks[0][0], (mark for mark, _ in memory.marks), total=sums)
 
     def due(self, memory: Numbers) -> int | None:
         """Nothing ever waits."""
@@ -92,12 +89,21 @@ class Values:
         """Nothing ever waits."""
         return None
 
+    def measure(self, memory: Numbers) -> tuple[int | float, float] | None:
+        """Mean or percentile of the window; a sum is the episode's."""
+        if self._kind == "value_sum":
+            return None
+        error = 0.0 if memory.panes is None else ERROR + (QUANTILE_ERROR if self._ranks else 0)
+        return shown(self._ratio(memory)), error
+
     def idle(self, memory: Numbers) -> bool:
         """Whether there are no numbers."""
         return not memory.marks and memory.panes is None
 
     def nearness(self, memory: Numbers) -> float:
-        """The share of the largest bound, where that is a share."""
+        """The share of the largest bound, where that is a share; a busy group is near."""
+        if memory.panes is not None:
+            return 1.0
         wanted = max(bound for _, bound in self._condition.bounds)
         if wanted <= 0 or self.idle(memory):
             return 0.0
@@ -132,7 +138,18 @@ class Values:
         return memory
 
     def _panes(self) -> Panes:
-        return Panes(self._timespan, Histogram if self._ranks else None)
+        return Panes(self._timespan, Histogram, self._condition.exact) if self._ranks else Panes(self._timespan)
+
+    def _holds(self, memory: Numbers) -> bool:
+        if memory.panes is None or not self._ranks:
+            return self._condition.holds(*self._ratio(memory))
+        # The numbers below each bound are counted, so that a percentile need not be looked up at every hit.
+        place, rest = rank(self._percent, memory.panes.events)
+        if all(below <= place for below in memory.panes.below):
+            return True
+        if any(below > place + bool(rest) for below in memory.panes.below):
+            return False
+        return self._condition.holds(*self._ratio(memory))
 
     def _add(self, memory: Numbers, mark: Mark, value: int) -> None:
         if memory.panes is None and len(memory.marks) >= self._exact:
@@ -218,6 +235,9 @@ class Many:
     def close(self, memory: Panes, now: int) -> Found | None:
         """Nothing ever waits."""
         return None
+
+    def measure(self, memory: Panes) -> None:
+        """Counts are the episode's."""
 
     def idle(self, memory: Panes) -> bool:
         """Whether there is nothing."""

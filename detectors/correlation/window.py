@@ -31,6 +31,9 @@ class Window(Protocol):
     def close(self, memory: Any, now: int) -> Found | None:
         """Decide what was due before `now`; called until nothing is."""
 
+    def measure(self, memory: Any) -> tuple[int | float, float] | None:
+        """What a window with hits comes to and how far off that may be (relative), where it is no count."""
+
     def idle(self, memory: Any) -> bool:
         """Whether nothing is remembered: a new memory would do as well."""
 

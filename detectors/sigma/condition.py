@@ -56,7 +56,7 @@ class Condition:
 
     def holds(self, value: int, parts: int = 1) -> bool:
         """Whether `value` / `parts` fulfils every bound; `value` in millionths, `parts` positive."""
-        return all(compare(value, bound * parts) for compare, bound in self._exact)
+        return all(OPERATORS[name](value, bound * parts) for name, bound in self.exact)
 
     def counts(self, number: int) -> bool:
         """Whether a whole number fulfils every bound."""
@@ -80,12 +80,10 @@ class Condition:
         return ", ".join(f"{name} {bound}" for name, bound in self.bounds)
 
     @cached_property
-    def _exact(self) -> tuple[tuple[Callable[[Any, Any], bool], int | Fraction], ...]:
-        found = []
-        for name, bound in self.bounds:
-            exact = Fraction(str(bound)) * SCALE
-            found.append((OPERATORS[name], exact.numerator if exact.denominator == 1 else exact))
-        return tuple(found)
+    def exact(self) -> tuple[tuple[str, int | Fraction], ...]:
+        """The bounds in millionths."""
+        found = [(name, Fraction(str(bound)) * SCALE) for name, bound in self.bounds]
+        return tuple((name, bound.numerator if bound.denominator == 1 else bound) for name, bound in found)
 
 
 def parse_condition(stated: Mapping[Any, Any]) -> Condition:
