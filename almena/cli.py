@@ -138,6 +138,31 @@ def replay(
     raise typer.Exit(run(paths, rules or [], format_, verdicts=verdicts, config=config))
 
 
+@app.command(epilog="Example: almena backfill /srv/2025/auth --agency finanzas --name auth-2025")
+def backfill(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", help="Files or folders; .gz and .xz are opened.", show_default=False),
+    ],
+    rules: RulesOption = None,
+    format_: Annotated[str, typer.Option("--format", help="As for `almena replay`.")] = "auto",
+    name: Annotated[str, typer.Option(help="What its alerts are tagged with; made of the files if none.")] = "",
+    agency: Annotated[str, typer.Option(help="Whose history it is; what the records say themselves if none.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Run history through the rules and store its alerts apart: tagged, and nobody is told.
+
+    Windows and baselines see the whole input in the order of event time, with a memory of their own: what runs live is
+    not touched. It works while Almena runs and while it does not. The same files under the same name give the same
+    alerts, so the command may be repeated, also after a kill; of changed rules the last run counts. A file is known by
+    its content, wherever it lies; one that has grown is another. Alerts about what is older than `[desk] keep_alerts`
+    are left out. Exit code 1 when records could not be read or alerts were left out.
+    """
+    from almena.app.backfill import backfill as run
+
+    raise typer.Exit(run(_config(config), paths, rules=rules or [], format_=format_, name=name, agency=agency))
+
+
 @app.command(epilog="Example: almena parse --parser nginx access.log")
 def parse(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of records.", show_default=False)],

@@ -222,7 +222,8 @@ def revived(config: Config, letter: Versioned) -> Record:
     document = letter.document
     source = sources_of(config).get(str(document["almena.source.name"]))
     if source is None:
-        raise ParseError(f"source {document['almena.source.name']} is no longer configured")
+        name = document["almena.source.name"]
+        raise ParseError(f"source {name} is no longer configured; if it was a backfill, run that again")
     secret = secret_of(config)
     raw = Raw(
         data=secret.unseal(str(document["almena.dead.sealed"])),

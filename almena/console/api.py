@@ -11,6 +11,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from almena.alert import BACKFILL
 from almena.clock import format_time, parse_time
 from almena.console.show import LEVELS, STATUSES
 from almena.console.users import User, user_of_token
@@ -108,7 +109,9 @@ class AlertFilters(msgspec.Struct, kw_only=True, rename={"from_": "from"}, forbi
     level: str | None = None
     """One of critical, high, medium, low, informational."""
     status: str | None = None
-    """One of open, acknowledged, closed, suppressed, shadow; without it, all but shadow."""
+    """One of open, acknowledged, closed, suppressed, shadow, history; without it, all but shadow and history."""
+    backfill: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    """Those of history that one run of `almena backfill` found, by its name."""
     agency: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     rule: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     q: Annotated[str, msgspec.Meta(max_length=200)] | None = None
@@ -214,10 +217,11 @@ def _filters(asked: AlertFilters) -> list[Filter]:
             ("almena.alert.status", asked.status),
             ("organization.id", asked.agency),
             ("rule.id", asked.rule),
+            (BACKFILL, asked.backfill),
         )
         if value
     ]
-    if asked.status is None:
+    if asked.status is None and not asked.backfill:
         found.append(LIVE)
     for name, op, moment in (("from", "gte", asked.from_), ("to", "lt", asked.to)):
         if moment:

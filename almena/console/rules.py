@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from starlette.responses import Response
 
 from almena.clock import DAY, format_time, parse_time
@@ -138,7 +137,7 @@ def one_page(visit: Visit) -> Response:
 def recent_alerts(store: Store, scope: Scope, now: int, *, shadow: bool = False) -> dict[str, int]:
     """Alerts of the last thirty days by rule: those that count, or those in shadow."""
     since = Filter("@timestamp", "gte", (format_time(now - _RECENT),))
-    chosen = msgspec.structs.replace(LIVE, negate=not shadow)
+    chosen = Filter("almena.alert.status", "in", ("shadow",)) if shadow else LIVE
     query = Query(kind=ALERTS, scope=scope, filters=(since, chosen))
     return dict(store.aggregate(query, Terms("rule.id", limit=MOST_RULES)))
 
@@ -214,5 +213,6 @@ def _fits(rule: RuleInfo, wanted: str, level: str) -> bool:
 
 def _latest(visit: Visit, rule_id: str) -> Any:
     of_rule = Filter("rule.id", "in", (rule_id,))
-    query = Query(kind=ALERTS, scope=visit.scope, filters=(of_rule,), sort="almena.alert.last_seen", limit=10)
+    present = Filter("almena.alert.status", "in", ("history",), negate=True)
+    query = Query(kind=ALERTS, scope=visit.scope, filters=(of_rule, present), sort="almena.alert.last_seen", limit=10)
     return visit.console.store.search(query).items

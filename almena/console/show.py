@@ -39,6 +39,7 @@ STATUSES = {
     "closed": mark("Cerrada"),
     "suppressed": mark("Silenciada"),
     "shadow": mark("En sombra"),
+    "history": mark("Histórico"),
 }
 """The states of an alert."""
 
