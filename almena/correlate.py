@@ -13,7 +13,7 @@ import msgspec
 from almena import metrics
 from almena.alert import Alert
 from almena.bus import ALERTS, HITS, LEDGER, Record, Stored
-from almena.clock import FOREVER, now
+from almena.clock import FOREVER, MINUTE, now
 from almena.detect import alert_record, hit_record
 from almena.hit import Hit, decode_hit
 from almena.pending import Pending, hits_in, key_of, table_of_hits
@@ -121,16 +121,18 @@ class Correlate:
         operators: Mapping[str, Operator],
         event_partitions: int,
         hit_partitions: int = 0,
+        batch: int = MINUTE,
         memory: int = 0,
     ) -> None:
         """`operators` are by name; time moves when all `event_partitions` have told their watermarks, for results when
-        all `hit_partitions` have (as many as of events where 0).
+        all `hit_partitions` have (as many as of events where 0). `batch` is as in `almena.detect.Clocks`.
 
         What operators remember takes `memory` bytes at most; 0 sets no limit but theirs.
         """
         self.state = state
         self._partition = partition
         self._hit_partitions = hit_partitions or event_partitions
+        self._batch = batch
         self._memory = memory
         mine = self._mine = state.state(_OWNER)
         self._watermarks = Watermarks(
@@ -241,8 +243,10 @@ class Correlate:
 
     def _clock_of(self, asked: int, clock: int) -> int:
         """The clock of a result that came about on `clock` and is for an operator that waits for the one `asked`."""
+        if asked <= max(clock, self._batch):
+            return clock
         later = sorted(other for other in self._watermarks.clocks if other > clock)
-        return clock if asked <= clock else next((other for other in later if other >= asked), (later or [clock])[-1])
+        return next((other for other in later if other >= asked), (later or [clock])[-1])
 
     def _due(self, clock: int, level: int, watermark: int) -> dict[str, list[Hit]]:
         """Hits to be released now, by operator; those that none is here for are put aside."""

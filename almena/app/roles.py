@@ -157,6 +157,7 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
             operators=operators,
             event_partitions=bus.partitions(EVENTS),
             hit_partitions=hit_partitions,
+            batch=int(config.batch),
             memory=config.correlate.memory * MEGABYTE // hit_partitions,
         )
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from almena.clock import SECOND, Span
-from almena.config import Components, Config, DetectSettings, load
+from almena.config import Components, Config, CorrelateSettings, DetectSettings, load
 from almena.errors import ConfigError
 
 
@@ -159,4 +159,27 @@ def test_a_budget_that_cannot_work_is_refused(tmp_path: Path, text: str, message
     path.write_text(f"[detect]\n{text}\n")
     with pytest.raises(ConfigError, match=r"almena\.toml: detect") as raised:
         load(path, KINDS, {})
+    assert message in str(raised.value)
+
+
+def test_what_correlations_may_remember_is_read(tmp_path: Path) -> None:
+    found = read(tmp_path, 'batch = "10s"\n[correlate]\ngroups = 5000\nmemory = 64\n')
+    assert found.correlate == CorrelateSettings(groups=5000, memory=64)
+    assert found.batch == 10 * SECOND
+    assert load(None, KINDS, {}).correlate == CorrelateSettings()
+    assert load(None, KINDS, {"ALMENA_CORRELATE__MEMORY": "2048"}).correlate.memory == 2048
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("memory = 15", "memory: 15 is not between 16 and 1000000 megabytes"),
+        ("memory = 1000001", "memory: 1000001 is not between 16 and 1000000 megabytes"),
+        ("groups = 0", "groups: 0 is not between 1 and 100000000"),
+        ("group = 7", "no option 'group'; did you mean 'groups'?"),
+    ],
+)
+def test_a_memory_that_cannot_work_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=r"almena\.toml: correlate") as raised:
+        read(tmp_path, f"[correlate]\n{text}\n")
     assert message in str(raised.value)

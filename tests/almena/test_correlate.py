@@ -281,3 +281,27 @@ def test_the_name_of_an_owner() -> None:
     made: Mapping[str, Any] = operators(a="1")
     assert owner(made["a"]) == owner(made["a"], 0) == "a@1"
     assert owner(made["a"], 7_200_000_000) == "a@1@7200000000"
+
+
+def test_what_operators_remember_stays_within_the_memory_and_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hoarder(Counter):
+        def observe(self, hits: Sequence[Hit], state: State) -> Iterator[Alert]:
+            for hit in hits:
+                state.table("all", limit=10_000, rank=0).put(hit.id, "x" * 1_000)
+            yield from ()
+
+    clock = [1_000.0]
+    monkeypatch.setattr("almena.correlate.time.monotonic", lambda: clock[0])
+    world = World()
+    world.work = Correlate(
+        0, Partition(), operators={"hoarder": Hoarder("hoarder", "1")}, event_partitions=1, memory=20_000
+    )
+    before = REGISTRY.get_sample_value("almena_correlation_evictions_total", {"detector": "hoarder"}) or 0.0
+    world.step(*(world.hit("hoarder", "1") for _ in range(30)), world.hit("later", "1"))
+    clock[0] += 1
+    world.step(world.hit("hoarder", "1", HOUR), clocks={HOUR: -1})
+    assert 15_000 < world.work.state.state("hoarder@1").size() <= 20_000
+    after = REGISTRY.get_sample_value("almena_correlation_evictions_total", {"detector": "hoarder"}) or 0.0
+    assert 10 < after - before < 16
+    assert REGISTRY.get_sample_value("almena_correlation_pending_hits", {"partition": "0"}) == 1
+    assert (REGISTRY.get_sample_value("almena_correlation_state_bytes") or 0) > 15_000
