@@ -22,6 +22,7 @@ def about(rule: Correlation, inner: Mapping[str, Correlation]) -> dict[str, Any]
         node["threshold"] = rule.condition.text()
     if rule.expression:
         node["condition"] = rule.expression
+        node["names"] = dict(rule.named)
     node |= {"timespan": str(Span(rule.timespan)), "pass": True}
     if rule.counted:
         node["counted"] = list(rule.counted)
@@ -59,6 +60,8 @@ def alert_of(rule: Correlation, node: Mapping[str, Any], episode: Episode, momen
     value = value_of(rule, episode)
     words = words_of(rule.document, {**first, **last, "almena.alert.count": episode.count, "almena.alert.value": value})
     root = dict(node) | {"group": group, "value": value}
+    if episode.occurred:
+        root["occurred"] = episode.occurred
     error = episode.values.error if episode.values is not None else episode.error
     if error:
         root["error"] = round(error, 4)

@@ -110,7 +110,10 @@ class Closing:
         error = 0.0
         if window.cardinality is not None or window.histogram is not None:
             error = QUANTILE_ERROR if window.cardinality is None else DISTINCT_ERROR
-        return Found(window.first, last=window.last, count=window.events, value=shown(ratio), error=error)
+        occurred = window.rules if self._rules else ()
+        return Found(
+            window.first, last=window.last, count=window.events, value=shown(ratio), error=error, occurred=occurred
+        )
 
     def measure(self, memory: Box) -> None:
         """Counts are the episode's."""

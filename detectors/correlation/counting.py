@@ -104,7 +104,9 @@ class Distinct:
         if len(memory) < self._wanted:
             return None
         if self._rules:
-            return Found(next(iter(memory.values())), memory.values(), value=len(memory))
+            return Found(
+                next(iter(memory.values())), memory.values(), value=len(memory), occurred=list(map(str, memory))
+            )
         return Found(next(iter(memory.values())), memory.values(), distinct=memory.keys())
 
     def due(self, memory: Seen) -> int | None:

@@ -91,6 +91,8 @@ class Episode:
     """The sum of all its values in millionths, where that is what counts."""
     values: Values | None = None
     """Its distinct values, where they are what counts."""
+    occurred: list[str] = field(default_factory=list)
+    """Ids of the rules that its condition was met with, where rules are what counts."""
 
     def dump(self) -> list[Any]:
         """As plain values."""
@@ -107,6 +109,7 @@ class Episode:
             self.told,
             self.value,
             self.error,
+            self.occurred,
             None if self.total is None else str(self.total),
             None if self.values is None else self.values.dump(),
         ]
@@ -114,8 +117,9 @@ class Episode:
     @classmethod
     def load(cls, stored: list[Any]) -> Episode:
         """Back from `dump`."""
-        *plain, total, values = stored
+        *plain, occurred, total, values = stored
         episode = cls(*plain)
         episode.total = None if total is None else int(total)
+        episode.occurred = occurred
         episode.values = None if values is None else Values.load(values)
         return episode

@@ -18,7 +18,8 @@ def window_of(rule: Correlation, exact: int = EXACT) -> Window:
         return Ordered(timespan, rule.ways) if kind == "temporal_ordered" else Together(timespan, rule.ways)
     assert condition is not None, "a correlation without ways has bounds"
     if not condition.sliding:
-        return Closing(timespan, kind, condition, rules=rule.rules, percent=rule.percentile, exact=exact)
+        rules = rule.rules if kind.startswith("temporal") else ()
+        return Closing(timespan, kind, condition, rules=rules, percent=rule.percentile, exact=exact)
     if rule.numeric:
         return Values(timespan, kind, rule.percentile, condition, exact)
     if condition.smallest > exact:

@@ -10,12 +10,12 @@ from almena.clock import DAY
 from almena.hit import IDENTITY, Hit, split_key
 from almena.progress import Progress
 from almena.state import State
-from detectors.correlation.alerts import about, alert_of, beginning, identity, same_event
+from detectors.correlation.alerts import about, alert_of, beginning, identity, same_event, value_of
 from detectors.correlation.episode import Episode, Values
 from detectors.correlation.feeds import Feed, counted, feed_of, outlets_of, result, version_of
 from detectors.correlation.groups import LIMIT, SWEEP, Group, Groups
 from detectors.correlation.making import window_of
-from detectors.correlation.signals import Found, Mark, Signal, mark_of
+from detectors.correlation.signals import Found, Mark, Reached, Signal, mark_of
 from detectors.correlation.window import EXACT
 from detectors.sigma.rules import Correlation
 
@@ -108,31 +108,35 @@ class CorrelationOperator:
             self._wake(key, group, state)
             self._groups.keep(key, tier, group, state)
 
-    def progress(self, state: State, key: str = "") -> Iterator[Progress]:
-        """How far the groups have come, those nearest to alerting first; of one of them where `key` is its key."""
+    def progress(self, state: State, key: str = "", now: int = 0) -> Iterator[Progress]:
+        """How far the groups have come at event time `now` (of their last hits if that is later), those nearest to
+        alerting first; of one of them where `key` is its key."""
         for found, group in self._groups.all(state):
-            if key and found != key:
-                continue
-            reached = self._window.reached(group.memory, group.last)
-            episode = group.episode
-            if reached is None and episode is None:
-                continue
-            agency, *values = split_key(found)
-            yield Progress(
-                key=found,
-                agency=agency,
-                group=dict(zip(self.rule.group_by, values, strict=False)),
-                value=episode.count if reached is None and episode is not None else reached.value if reached else 0,
-                wanted=self.rule.condition.text() if self.rule.condition is not None else self.rule.expression,
-                hits=reached.hits if reached else 0,
-                missing=reached.missing if reached else (),
-                first=reached.first if reached else group.last,
-                last=group.last,
-                closes=reached.closes if reached else group.last + self.rule.timespan,
-                waits=self.rule.closes,
-                alert=episode.alert if episode is not None else "",
-                nearness=1.0 if episode is not None else self._window.nearness(group.memory),
-            )
+            if key in ("", found):
+                reached = self._window.reached(group.memory, max(group.last, now))
+                if reached is not None or group.episode is not None:
+                    yield self._progress(found, group, reached)
+
+    def _progress(self, key: str, group: Group, reached: Reached | None) -> Progress:
+        episode = group.episode
+        if reached is None:
+            reached = Reached(0, 0, group.last, group.last + self.rule.timespan)
+        agency, *values = split_key(key)
+        return Progress(
+            key=key,
+            agency=agency,
+            group=dict(zip(self.rule.group_by, values, strict=False)),
+            value=reached.value if episode is None else value_of(self.rule, episode),
+            wanted=self.rule.condition.text() if self.rule.condition is not None else self.rule.expression,
+            hits=reached.hits,
+            missing=reached.missing,
+            first=reached.first,
+            last=group.last,
+            closes=reached.closes,
+            waits=self.rule.closes,
+            alert=episode.alert if episode is not None else "",
+            nearness=1.0 if episode is not None else self._window.nearness(group.memory),
+        )
 
     def _take(self, hit: Hit, group: Group) -> Iterator[Alert | Hit]:
         signal = self._signal(hit)
@@ -186,6 +190,7 @@ class CorrelationOperator:
             error=found.error,
             total=found.total,
             values=None if found.distinct is None else Values.of(found.distinct),
+            occurred=list(found.occurred),
         )
 
     def _go_on(self, hit: Hit, group: Group, signal: Signal, episode: Episode) -> Iterator[Alert]:
@@ -219,7 +224,7 @@ class CorrelationOperator:
         else:
             episode.time, episode.last, episode.fields = hit.time, hit.id, hit.fields
             episode.count += found.events()
-            episode.value, episode.error = found.value, found.error
+            episode.value, episode.error, episode.occurred = found.value, found.error, list(found.occurred)
             fresh = False
         yield from self._tell(group, episode, moment)
         yield from self._results(hit, found.marks, episode, moment, fresh=fresh)

@@ -79,7 +79,7 @@ class Ordered:
             if path.between[-1]:
                 self._wait(path, steps, done, signal.mark)
             elif best is None or done.start > best[0]:
-                best = done.start, Found(done.first, last=None, count=done.events, value=len(path.occur))
+                best = done.start, Found(done.first, count=done.events, value=len(path.occur), occurred=path.occur)
         return best[1] if best is not None else None
 
     def due(self, memory: list[Steps]) -> int | None:
@@ -88,12 +88,18 @@ class Ordered:
 
     def close(self, memory: list[Steps], now: int) -> Found | None:
         """The chain that has waited for long enough."""
-        ready = [steps for steps in memory if steps.wait is not None and steps.wait.due < now]
+        ready = [
+            (steps.wait.due, place)
+            for place, steps in enumerate(memory)
+            if steps.wait is not None and steps.wait.due < now
+        ]
         if not ready:
             return None
-        steps = min(ready, key=lambda item: item.wait.due if item.wait is not None else 0)
-        wait, steps.wait = steps.wait, None
-        return None if wait is None else Found(wait.first, last=wait.last, count=wait.events, value=wait.rules)
+        place = min(ready)[1]
+        wait, memory[place].wait, occur = memory[place].wait, None, self._paths[place].occur
+        if wait is None:
+            return None
+        return Found(wait.first, last=wait.last, count=wait.events, value=len(occur), occurred=occur)
 
     def measure(self, memory: list[Steps]) -> None:
         """Counts are the episode's."""
@@ -114,7 +120,7 @@ class Ordered:
         best: tuple[float, Reached] | None = None
         for path, steps in zip(self._paths, memory, strict=True):
             if steps.wait is not None:
-                return Reached(steps.wait.rules, steps.wait.events, steps.wait.first.time, steps.wait.due)
+                return Reached(len(path.occur), steps.wait.events, steps.wait.first.time, steps.wait.due)
             for place, chain in enumerate(steps.chains, 1):
                 if chain is None or now - chain.start > self._timespan:
                     continue
@@ -130,7 +136,7 @@ class Ordered:
             [
                 [chain and [chain.start, plain(chain.first), chain.events, chain.barred] for chain in steps.chains],
                 steps.barred,
-                (wait := steps.wait) and [plain(wait.first), plain(wait.last), wait.due, wait.events, wait.rules],
+                (wait := steps.wait) and [plain(wait.first), plain(wait.last), wait.due, wait.events],
             ]
             for steps in memory
         ]
@@ -144,7 +150,7 @@ class Ordered:
                     for chain in chains
                 ],
                 barred,
-                None if wait is None else Wait(restored(wait[0]), restored(wait[1]), wait[2], wait[3], wait[4]),
+                None if wait is None else Wait(restored(wait[0]), restored(wait[1]), wait[2], wait[3]),
             )
             for chains, barred, wait in stored
         ]
@@ -178,7 +184,7 @@ class Ordered:
 
     def _wait(self, path: _Path, steps: Steps, done: Chain, mark: Mark) -> None:
         if steps.wait is None:
-            steps.wait = Wait(done.first, mark, done.start + self._timespan, done.events, len(path.occur))
+            steps.wait = Wait(done.first, mark, done.start + self._timespan, done.events)
         elif steps.wait.last.event != mark.event or not mark.event:
             steps.wait.events += mark.weight
             steps.wait.last = mark

@@ -75,6 +75,9 @@ class Found:
     distinct: Iterable[int | str] | Cardinality | None = None
     """The digests of the distinct values, where these are what was counted."""
 
+    occurred: Sequence[str] = ()
+    """Ids of the rules it was met with, where rules are what counts."""
+
     def events(self) -> int:
         """Events it rests on."""
         return self.count or sum(mark.weight for mark in self.marks)

@@ -17,8 +17,6 @@ class Wait:
     last: Mark
     due: int
     events: int
-    rules: int
-    """How many rules it was met with."""
 
 
 @dataclass(slots=True)
@@ -66,7 +64,7 @@ class Together:
             if absent:
                 self._wait(memory, number, marks, mark)
             elif best is None or marks[0].time > best.first.time:
-                best = Found(marks[0], marks, value=len(marks))
+                best = Found(marks[0], marks, value=len(marks), occurred=occur)
         return best
 
     def due(self, memory: Rules) -> int | None:
@@ -78,8 +76,9 @@ class Together:
         ready = [(wait.due, number) for number, wait in memory.waits.items() if wait.due < now]
         if not ready:
             return None
-        wait = memory.waits.pop(min(ready)[1])
-        return Found(wait.first, last=wait.last, count=wait.events, value=wait.rules)
+        number = min(ready)[1]
+        wait, occur = memory.waits.pop(number), self._ways[number][0]
+        return Found(wait.first, last=wait.last, count=wait.events, value=len(occur), occurred=occur)
 
     def measure(self, memory: Rules) -> None:
         """Counts are the episode's."""
@@ -97,8 +96,8 @@ class Together:
     def reached(self, memory: Rules, now: int) -> Reached | None:
         """The way that needs fewest rules more; a match that waits is nearest."""
         if memory.waits:
-            wait = min(memory.waits.values(), key=lambda item: item.due)
-            return Reached(wait.rules, wait.events, wait.first.time, wait.due)
+            number, wait = min(memory.waits.items(), key=lambda item: item[1].due)
+            return Reached(len(self._ways[number][0]), wait.events, wait.first.time, wait.due)
         best: tuple[float, Reached] | None = None
         for occur, _ in self._ways:
             seen = [mark for rule in occur if (mark := self._recent(memory, rule, now)) is not None]
@@ -114,7 +113,7 @@ class Together:
     def dump(self, memory: Rules) -> list[Any]:
         """Marks by rule, and what waits."""
         waits = {
-            number: [plain(wait.first), plain(wait.last), wait.due, wait.events, wait.rules]
+            number: [plain(wait.first), plain(wait.last), wait.due, wait.events]
             for number, wait in memory.waits.items()
         }
         return [{rule: plain(mark) for rule, mark in memory.latest.items()}, waits]
@@ -125,8 +124,8 @@ class Together:
         return Rules(
             {rule: restored(mark) for rule, mark in latest.items()},
             {
-                number: Wait(restored(first), restored(last), due, events, rules)
-                for number, (first, last, due, events, rules) in waits.items()
+                number: Wait(restored(first), restored(last), due, events)
+                for number, (first, last, due, events) in waits.items()
             },
         )
 
@@ -134,7 +133,7 @@ class Together:
         wait = memory.waits.get(number)
         if wait is None:
             events = sum(one.weight for one in marks)
-            memory.waits[number] = Wait(marks[0], mark, marks[0].time + self._timespan, events, len(marks))
+            memory.waits[number] = Wait(marks[0], mark, marks[0].time + self._timespan, events)
         elif wait.last.event != mark.event or not mark.event:
             wait.events += mark.weight
             wait.last = mark

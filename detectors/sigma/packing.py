@@ -52,6 +52,7 @@ class _Correlation(msgspec.Struct, array_like=True, frozen=True):
     timespan: int
     condition: tuple[tuple[str, int | float], ...] | None
     expression: str
+    named: dict[str, str]
     ways: tuple[tuple[tuple[str, bool], ...], ...]
     counted: tuple[str, ...]
     percentile: int
@@ -187,7 +188,9 @@ def _correlation(item: Correlation) -> _Correlation:
     named = {name: getattr(item, name) for name in _Correlation.__struct_fields__}
     sources = {read: {leaf: dict(names) for leaf, names in leaves.items()} for read, leaves in item.sources.items()}
     bounds = None if item.condition is None else item.condition.bounds
-    return _Correlation(**named | {"document": _document(item), "sources": sources, "condition": bounds})
+    return _Correlation(
+        **named | {"document": _document(item), "sources": sources, "condition": bounds, "named": dict(item.named)}
+    )
 
 
 def _correlated(packed: _Correlation) -> Correlation:

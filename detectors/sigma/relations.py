@@ -220,6 +220,7 @@ class Relations:
             timespan=sigma.timespan.seconds * SECOND,
             condition=condition,
             expression=str(draft.document.content["correlation"]["condition"]) if condition is None else "",
+            named={} if draft.parsed.expression is None else self._expressed(draft.parsed.expression),
             ways=ways,
             counted=counted,
             percentile=_percentile(kind, sigma),
@@ -237,7 +238,7 @@ class Relations:
             if kind != "temporal_ordered" or condition is None or not condition.sliding:
                 return condition, ()
             return condition, some_of(ids, condition.smallest)
-        named = {self._identify(reference): reference for reference in parsed.expression.references()}
+        named = {rule: reference for reference, rule in self._expressed(parsed.expression).items()}
         for rule in ids:
             if rule not in named:
                 raise RuleError(f"its condition does not mention {rule!r}, which it reads")
@@ -245,6 +246,9 @@ class Relations:
             if rule not in ids:
                 raise RuleError(f"its condition mentions {reference!r}, which is not among its rules")
         return None, parsed.expression.ways(ids, self._identify)
+
+    def _expressed(self, expression: Expression) -> dict[str, str]:
+        return {reference: self._identify(reference) for reference in expression.references()}
 
     def _identify(self, reference: str) -> str:
         return identifier(reference, self._names)

@@ -106,6 +106,8 @@ class Correlation(Stated):
     """What a number is held against; None where its condition is an expression."""
     expression: str = ""
     """The boolean condition as written, for temporal types that have one."""
+    named: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The ids of the rules that the expression names, by how it names them."""
     ways: tuple[Way, ...] = ()
     """Temporal types with an order or an expression: the ways in which their rules may come together."""
     counted: tuple[str, ...] = ()
