@@ -63,6 +63,20 @@ def test_shadows_come_only_when_they_are_asked_for(ask: Callable[..., Any], stor
     assert [item["almena.alert.id"] for item in found] == [hidden["almena.alert.id"]]
 
 
+def test_history_comes_only_when_it_is_asked_for(ask: Callable[..., Any], store: Store, clock: Clock) -> None:
+    about = [
+        seed.web_shell(clock.time - n, name, **{"almena.alert.status": "history", "almena.alert.backfill": name})
+        for n, name in enumerate(("enero", "febrero"))
+    ]
+    january, february = seed.put(store, *about)
+    ids = {item["almena.alert.id"] for item in ask("/api/v1/alerts", limit=500).json()["alerts"]}
+    assert ids
+    assert not ids & {january, february}
+    for asked, wanted in (({"status": "history"}, {january, february}), ({"backfill": "enero"}, {january})):
+        found = ask("/api/v1/alerts", **asked).json()["alerts"]
+        assert {item["almena.alert.id"] for item in found} == wanted
+
+
 def test_a_cursor_goes_on_where_the_page_ended(ask: Callable[..., Any]) -> None:
     everything = ask("/api/v1/alerts", limit=500).json()["alerts"]
     seen: list[Any] = []

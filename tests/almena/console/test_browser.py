@@ -263,6 +263,27 @@ def test_rules_in_shadow_are_seen_and_what_they_found(browser: Browser, site: Si
     expect(page.locator("#panel").get_by_role("button", name="Acusar")).to_have_count(0)
 
 
+def test_history_is_found_under_its_state_and_says_its_run(browser: Browser, site: Site, complaints: list[str]) -> None:
+    found = {"almena.alert.status": "history", "almena.alert.backfill": "enero-2026", "almena.alert.group": "historia"}
+    seed.put(site.store, seed.web_shell(now()) | found | {"almena.alert.entity": "host.name=equipo-antiguo"})
+    page = open_page(browser, complaints)
+    enter(page, site)
+    expect(page.locator("#tabla")).to_contain_text("Un servidor web abre una consola")
+    expect(page.locator("#tabla")).not_to_contain_text("equipo-antiguo")
+    page.get_by_label("Estado").select_option("Histórico")
+    page.get_by_role("button", name="Filtrar").click()
+    rows = page.locator("#tabla tbody tr")
+    expect(rows).to_have_count(1)
+    expect(rows.locator(".status.history")).to_have_text("Histórico")
+    rows.locator("a.row-link").click()
+    panel = page.locator("#panel")
+    expect(panel).to_contain_text("a nadie se avisó")
+    expect(panel.get_by_role("button", name="Acusar")).to_have_count(0)
+    panel.get_by_role("link", name="Ver todo lo de enero-2026").click()
+    expect(page.get_by_label("Buscar")).to_have_value("enero-2026")
+    expect(rows).to_contain_text("equipo-antiguo")
+
+
 def test_everything_works_without_script(browser: Browser, site: Site, complaints: list[str]) -> None:
     page = open_page(browser, complaints, java_script_enabled=False)
     enter(page, site)

@@ -66,6 +66,23 @@ def test_shadows_stand_apart(sign_in: SignIn, store: Store, clock: Clock) -> Non
     assert 'name="accion"' not in page, "there is nothing to decide about it"
 
 
+def test_history_stands_apart_under_the_name_of_its_run(sign_in: SignIn, store: Store, clock: Clock) -> None:
+    found = {"almena.alert.status": "history", "almena.alert.backfill": "enero-2026"}
+    about: dict[str, Any] = {"almena.alert.entity": "host.name=equipo-antiguo", "almena.alert.shadow": True}
+    (identity,) = seed.put(store, seed.web_shell(clock.time, **found, **about))
+    ana = sign_in()
+    assert "equipo-antiguo" not in ana.get("/cola").text
+    assert "equipo-antiguo" not in ana.get("/cola?estado=shadow").text
+    assert "equipo-antiguo" in ana.get("/cola?estado=history&q=enero-2026").text
+    assert "equipo-antiguo" not in ana.get("/cola?estado=history&q=febrero-2026").text
+    page = ana.get(f"/alertas/{identity}").text
+    assert "Hallada en registros históricos, con «almena backfill»: a nadie se avisó." in page
+    assert '<a href="/cola?estado=history&amp;q=enero-2026">Ver todo lo de enero-2026</a>' in page
+    assert "La regla estaba en sombra" in page
+    assert 'name="accion"' not in page, "there is nothing to decide about it"
+    assert "nobody was told" in ana.get(f"/alertas/{identity}?lang=en").text
+
+
 def test_newest_first_when_asked(sign_in: SignIn, store: Store, clock: Clock) -> None:
     seed.shift(store, clock.time)
     page = sign_in().get("/cola?orden=recent").text

@@ -77,6 +77,7 @@ def test_rules_in_shadow_are_listed_with_why_and_since(
     ana = sign_in()
     assert "en sombra" not in ana.get("/reglas").text
     seed.put(store, *(seed.web_shell(clock.time - n, **{"almena.alert.status": "shadow"}) for n in (1, 2)))
+    seed.put(store, seed.web_shell(clock.time, "equipo-antiguo", **{"almena.alert.status": "history"}))
     since = format_time(clock.time - DAY)
     in_shadow(store, rule=str(seed.WEB_SHELL["id"]), why="budget", detail="50 µs · 50%", since=since)
     in_shadow(store, rule=str(seed.SPRAYING["id"]), why="rests", detail=str(seed.WEB_SHELL["id"]))
@@ -92,6 +93,7 @@ def test_rules_in_shadow_are_listed_with_why_and_since(
     assert re.search(r'estado=all">4</a> <a class="muted" href="[^"]+estado=shadow">\+2 en sombra</a>', page)
     one = ana.get(f"/reglas/{seed.WEB_SHELL['id']}").text
     assert re.search(r"<strong>En sombra desde <time [^>]+>[^<]+</time></strong>\. Costó más de lo permitido", one)
+    assert "equipo-antiguo" not in one, "what it found in history stands in the queue, under its state"
     assert "<dd>En uso</dd>" in ana.get(f"/reglas/{seed.REFUND['id']}").text
     assert "It rests on another rule in shadow: A web server opens a shell." in ana.get("/reglas?lang=en").text
 
