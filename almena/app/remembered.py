@@ -102,7 +102,8 @@ def remembered(bus: Bus, operator: Any, *, scope: Scope = ALL, key: str = "", li
             clock = clocks[partition, lateness]
             if hasattr(operator, "progress"):
                 state = State(owner(operator), entries)
-                groups += [Group(progress=item, clock=clock) for item in operator.progress(state) if _may(item, scope)]
+                found = operator.progress(state, now=clock.watermark)
+                groups += [Group(progress=item, clock=clock) for item in found if _may(item, scope)]
             elif scope is ALL:
                 for name, data in entries.items():
                     table, _, entry = name.partition(_US)

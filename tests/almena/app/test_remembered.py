@@ -37,7 +37,7 @@ class Toy:
     def advance(self, now: int, due: Sequence[str], state: State) -> Iterator[Alert]:
         yield from ()
 
-    def progress(self, state: State, key: str = "") -> Iterator[Progress]:
+    def progress(self, state: State, key: str = "", now: int = 0) -> Iterator[Progress]:
         table = state.table("groups", limit=1_000)
         for group in table:
             count, first = table.get(group)
