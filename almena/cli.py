@@ -152,12 +152,16 @@ def backfill(
 ) -> None:
     """Run history through the rules and store its alerts apart: tagged, and nobody is told.
 
-    Windows and baselines see the whole input in the order of event time, with a memory of their own: what runs live is
-    not touched. It works while Almena runs and while it does not. The same files under the same name give the same
-    alerts, so the command may be repeated, also after a kill; of changed rules the last run counts. A file is known by
-    its content, wherever it lies; one that has grown is another. Alerts about what is older than the desk keeps them
-    (`keep_alerts`) are left out. Records that cannot be read are dead letters. Exit code 1 when there are any, or when
-    alerts were left out.
+    Windows and baselines see the whole input in event time, with a memory of
+    their own; what runs live is not touched. Almena may run meanwhile, or not.
+
+    The same files under the same name give the same alerts, so it may be run
+    again, also after a kill; of changed rules the last run counts. A file is
+    known by its content, wherever it lies; one that has grown is another.
+
+    Alerts about what is older than the desk keeps them (`keep_alerts`) are left
+    out. Records that cannot be read are dead letters until a later run
+    understands them. Exit code 1 when there are any, or alerts were left out.
     """
     from almena.app.backfill import backfill as run
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
@@ -19,15 +19,17 @@ from almena import replay as replaying
 from almena.alert import BACKFILL, Alert
 from almena.app import opened, secret_of, sources_of
 from almena.app.offline import Batches, Opened, Opener, equipped, event_batches, opener, some_files
+from almena.app.operate import letters_of, settle
 from almena.bus import ALERTS, DEAD, Bus, Record
 from almena.clock import Span, format_time, now, parse_time
 from almena.config import Config
 from almena.detect import SKEW, alert_record
-from almena.errors import BusError, ParseError, UsageError
+from almena.errors import BusError, Conflict, ParseError, UsageError
 from almena.event import Event, event_time
 from almena.masking import Masker
 from almena.replay import LONGEST_LINE, Item, Totals
 from almena.sealing import VARIABLE, Secret
+from almena.store import Store
 
 log = logging.getLogger("almena.backfill")
 
@@ -56,7 +58,7 @@ def backfill(
     """
     _check(config, name, agency)
     files = some_files([path.resolve() for path in paths])
-    with opened(config) as (bus, _):
+    with opened(config) as (bus, store):
         secret = _secret(config)
         detector, models, operators = equipped(config, rules, format_)
         began = time.monotonic()
@@ -70,6 +72,7 @@ def backfill(
             for alert in replaying.alerts(batches, [detector, *models], operators, totals):
                 run.alert(alert)
             run.flush()
+            history.settle(store, totals.dead.total())
         except BusError as error:
             raise BusError(f"{error}; run the same again when that is mended: nothing comes twice") from None
     print(replaying.summary(totals, began, time.monotonic()), file=sys.stderr)
@@ -205,8 +208,8 @@ class History:
         """Masks and seals under the installation's secret."""
         from collectors.reading import shown
 
-        self.kept = 0
-        """Dead letters that were kept."""
+        self.kept: set[str] = set()
+        """Ids of the dead letters that were kept."""
         self._run = run
         self._seal = secret.seal
         self._mask = Masker(secret.derive("masking")).mask
@@ -214,6 +217,17 @@ class History:
         self._latest = now() + SKEW
         self._bytes = 0
         self._failed: Counter[str] = Counter()
+
+    def settle(self, store: Store, dead: int) -> None:
+        """Close the letters of runs before of these files whose records were understood this time, of `dead` that
+        were not."""
+        if dead > len(self.kept):
+            return
+        lanes = set(self._digests.values())
+        for letter in letters_of(store, every=False, source=self._run.name):
+            if letter.id not in self.kept and letter.document.get("almena.dead.lane") in lanes:
+                with suppress(Conflict):
+                    settle(store, letter)
 
     def events(self, batches: Batches) -> Batches:
         """The batches with the identity of their events, in place of where their file lies at present."""
@@ -282,15 +296,15 @@ class History:
         """A dead letter, as the intake writes them; up to `LETTERS` of them."""
         place, data = item
         raw = data if isinstance(data, bytes) else b""
-        if self.kept >= LETTERS or self._bytes + len(raw) > LETTERS_BYTES:
+        if len(self.kept) >= LETTERS or self._bytes + len(raw) > LETTERS_BYTES:
             return
-        self.kept += 1
         self._bytes += len(raw)
         name, lane = self._run.name, self._digests[place.path]
-        identity = f"{name}:{lane}:{place.line}"
+        identity = hashlib.blake2b(f"{name}:{lane}:{place.line}".encode(), digest_size=16).hexdigest()
+        self.kept.add(identity)
         self._run.letter(
             {
-                "id": hashlib.blake2b(identity.encode(), digest_size=16).hexdigest(),
+                "id": identity,
                 "source": name,
                 "agency": self._run.agency,
                 "lane": lane,
@@ -322,8 +336,9 @@ def _told(config: Config, run: Run, history: History, totals: Totals, copies: Ma
             "longer, or look at them with `almena replay`"
         )
     if dead := totals.dead.total():
-        kept = f"{history.kept:,} of {dead:,} dead letters are kept" if history.kept < dead else "dead letters are kept"
-        yield f"{kept} as of source {run.name}; `almena dead list` shows them, and why"
+        kept = len(history.kept)
+        how_many = f"{kept:,} of {dead:,} dead letters are kept" if kept < dead else "dead letters are kept"
+        yield f"{how_many} as of source {run.name}; `almena dead list` shows them, and why"
 
 
 def _alerts(count: int) -> str:

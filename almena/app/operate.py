@@ -124,7 +124,8 @@ def _local(moment: str | None, zone: ZoneInfo) -> str:
     return to_datetime(parse_time(moment)).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if moment else "—"
 
 
-def _letters(store: Store, *, every: bool, source: str = "") -> Iterator[Versioned]:
+def letters_of(store: Store, *, every: bool, source: str = "") -> Iterator[Versioned]:
+    """Dead letters, newest first: those that wait, or `every` one; of one source where it is named."""
     filters = [] if every else [Filter("almena.dead.status", "in", ("open",))]
     if source:
         filters.append(Filter("almena.source.name", "in", (source,)))
@@ -141,7 +142,7 @@ def _letters(store: Store, *, every: bool, source: str = "") -> Iterator[Version
 def dead_list(config: Config, *, limit: int, every: bool) -> int:
     """One dead letter per line."""
     with opened(config) as (_, store):
-        for number, letter in enumerate(_letters(store, every=every)):
+        for number, letter in enumerate(letters_of(store, every=every)):
             if number == limit:
                 print(f"… more; `--limit` shows them (now {limit})", file=sys.stderr)
                 break
@@ -193,7 +194,7 @@ def dead_replay(config: Config, identities: list[str], source: str) -> int:
     done = failed = 0
     with opened(config) as (bus, store):
         letters = [_letter(store, identity) for identity in identities] or list(
-            _letters(store, every=False, source=source)
+            letters_of(store, every=False, source=source)
         )
         for letter in letters:
             if letter.document.get("almena.dead.status") != "open":
@@ -205,11 +206,16 @@ def dead_replay(config: Config, identities: list[str], source: str) -> int:
                 print(f"{letter.id}: still not understood: {error}", file=sys.stderr)
                 continue
             bus.append(EVENTS, [record])
-            document = letter.document | {"almena.dead.status": "replayed", "almena.dead.replayed": format_time(now())}
-            store.replace(DEAD, letter.id, document, letter.version)
+            settle(store, letter)
             done += 1
     print(f"{done} put back, {failed} still not understood")
     return 1 if failed else 0
+
+
+def settle(store: Store, letter: Versioned) -> None:
+    """Write down that what the letter holds was understood; raises Conflict."""
+    document = letter.document | {"almena.dead.status": "replayed", "almena.dead.replayed": format_time(now())}
+    store.replace(DEAD, letter.id, document, letter.version)
 
 
 def revived(config: Config, letter: Versioned) -> Record:

@@ -376,6 +376,24 @@ def test_absurd_times_and_bad_records_are_kept_up_to_a_bound(
     assert documents(config) == found, "what was stored is not removed at once"
 
 
+def test_what_is_understood_after_a_fix_waits_no_longer(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.ndjson", line(0), line(1, **{"@timestamp": format_time(now() + DAY)}), "{broken")
+    other = write(tmp_path / "b.ndjson", "{other")
+    assert run(config, path, other) == 1
+    store_all(config)
+    monkeypatch.setattr(module, "SKEW", 2 * DAY)
+    assert run(config, path) == 1
+    states = {(letter["almena.dead.origin"], letter["almena.dead.seq"]): letter for letter in letters(config)}
+    found = {place: letter["almena.dead.status"] for place, letter in states.items()}
+    assert found == {(str(path), 2): "replayed", (str(path), 3): "open", (str(other), 1): "open"}
+
+
+def letters(config: Config) -> list[dict[str, Any]]:
+    return list(documents(config, DEAD).values())
+
+
 def test_native_records_are_masked_and_cannot_speak_for_almena(config: Config, tmp_path: Path) -> None:
     claims = {"almena.alert.shadow": True, "almena.alert.id": "x", "event.id": "y", "message": f"CURP {CURP}"}
     event = msgspec.json.decode(line(0)) | claims
