@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from flow import Appended, Flow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from almena.alert import Alert
-from almena.bus import ALERTS, EVENTS, HITS, LEDGER, Position, Record, Stored, open_bus
+from almena.bus import ALERTS, EVENTS, HITS, LEDGER, Record, Stored
 from almena.clock import HOUR, MINUTE, SECOND, format_time
 from almena.correlate import Correlate, Operator
-from almena.detect import MARKER, Detect
+from almena.detect import Detect
 from almena.event import Event, encode, event_time
 from almena.hit import Hit
-from almena.stage import Stage
 from almena.state import Partition, State
 
 START = 1_790_000_000 * SECOND
@@ -142,82 +142,16 @@ def operators(asked: int) -> dict[str, Operator]:
     return {item.name: item for item in found}
 
 
-Appended = tuple[int, int, str, Event]
-"""Append time, partition, source and event."""
+class Run(Flow):
+    """Both roles over toy operators of three levels."""
 
-
-class Run:
-    """Both roles over what was appended, every step of which is a new process; correlate follows at random moments."""
-
-    def __init__(
-        self,
-        events: Sequence[Appended],
-        *,
-        cuts: Iterable[int],
-        seed: int,
-        partitions: int,
-        removed: bool = False,
-        asked: int = 0,
-    ) -> None:
+    def __init__(self, events: Sequence[Appended], *, removed: bool = False, asked: int = 0, **how: Any) -> None:
         """With `removed` the feed leaves the configuration behind the last event: nobody ends its clock."""
+        super().__init__(events, [Kinds()], operators(asked), lateness={"feed": FEED}, **how)
         self.removed = removed
-        self.operators = operators(asked)
-        self.bus = open_bus("memory:", partitions=partitions)
-        self.partitions = partitions
-        self.chance = random.Random(seed)
-        self.cuts = iter([*cuts, *[7] * 10_000])
-        self.logs: list[list[Stored]] = [[] for _ in range(partitions)]
-        for appended, partition, source, item in events:
-            headers = {"source": source, "agency": "a", "lane": item["event.id"], "seq": "0"}
-            self.append(partition % partitions, appended, encode(item), headers)
-        for partition, log in enumerate(self.logs):
-            self.append(partition, log[-1].time if log else 0, b"", {MARKER: "end"})
-        self.saved: list[dict[str, bytes]] = [{} for _ in range(partitions)]
-        self.reached = [0] * partitions
 
-    def append(self, partition: int, time: int, value: bytes, headers: dict[str, str]) -> None:
-        log = self.logs[partition]
-        log.append(Stored(EVENTS, partition, len(log), time, "", value, headers))
-
-    def play(self) -> list[bytes]:
-        """Every alert that comes of it, in order of its text."""
-        while left := [p for p in range(self.partitions) if self.reached[p] < len(self.logs[p])]:
-            self.detect(self.chance.choice(left))
-            if self.chance.random() < 0.3:
-                self.correlate()
-        steps = 0
-        while sum(self.bus.lag(HITS, "correlate").values()):
-            self.correlate()
-            steps += 1
-            assert steps < 3_000
-        found = [self.bus.read(Position(ALERTS, p, 0), 100_000) for p in range(self.partitions)]
-        return sorted(item.value for items in found for item in items)
-
-    def detect(self, partition: int) -> None:
-        start = self.reached[partition]
-        left = len(self.logs[partition]) - 1 - start
-        lateness = {"feed": FEED} if left or not self.removed else {}
-        state = Partition(dict(self.saved[partition]))
-        work = detect(partition, state, partitions=self.partitions, lateness=lateness)
-        size = min(next(self.cuts), left or 1)
-        self.bus.append_all(work.step(self.logs[partition][start : start + size]))
-        self.reached[partition] += size
-        save(self.saved[partition], work.state)
-
-    def correlate(self) -> None:
-        """A new process under the same name: state comes back from the bus."""
-
-        def open_work(partition: int, state: Partition) -> Correlate:
-            return Correlate(partition, state, operators=self.operators, event_partitions=self.partitions)
-
-        Stage("correlate", self.bus.session(HITS, group="correlate", member="m"), open_work).step(timeout=0.0)
-
-
-def save(snapshot: dict[str, bytes], state: Partition) -> None:
-    for name, data in state.changes().items():
-        snapshot.pop(name, None)
-        if data is not None:
-            snapshot[name] = data
+    def lateness_at(self, left: int) -> Mapping[str, int]:
+        return self.lateness if left or not self.removed else {}
 
 
 @settings(max_examples=60, deadline=None)
