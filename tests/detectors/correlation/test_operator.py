@@ -17,7 +17,7 @@ from almena.alert import Alert
 from almena.clock import DAY, FOREVER, HOUR, MINUTE, SECOND, format_time
 from almena.hit import Hit, group_key
 from almena.replay import run_all
-from almena.state import State
+from almena.state import Partition, State
 from detectors.correlation import CorrelationOperator
 from detectors.correlation.feeds import feeds_of, short
 from detectors.sigma.detector import SigmaDetector, operators, operators_of
@@ -570,3 +570,43 @@ def test_the_day_is_the_longest_episode() -> None:
     tested = operator(COUNT)
     hits = [hit(float(30 * number)) for number in range(DAY // (30 * SECOND) + 100)]
     assert len(final(run(tested, hits))) == 2
+
+
+def test_a_budget_of_bytes_costs_noise_first() -> None:
+    tested, partition = operator(COUNT.replace("gte: 3", "gte: 10")), Partition()
+    state = partition.state("many")
+    driven(tested, [hit(second / 10) for second in range(9)], START, state)
+    noise = [hit(1 + number / 10_000, group=f"10.0.{number // 250}.{number % 250}") for number in range(10_000)]
+    for start in range(0, 10_000, 1_000):
+        driven(tested, noise[start : start + 1_000], START + SECOND, state)
+        partition.changes()
+        partition.shrink(200_000)
+        assert state.size() <= 200_000
+    assert state.evictions() > 5_000
+    (alert,) = driven(tested, [hit(10)], FOREVER, state)
+    assert alert["almena.alert.count"] == 10
+
+
+def test_what_is_evicted_wakes_nobody() -> None:
+    tested, partition = operator(COUNT.replace("gte: 3", "lt: 3")), Partition()
+    state = partition.state("few")
+    hits = [hit(number / 10_000, group=f"10.0.{number // 250}.{number % 250}") for number in range(2_000)]
+    driven(tested, hits, START, state)
+    partition.changes()
+    partition.shrink(10_000)
+    assert state.entries() < 100
+    assert len(driven(tested, [], FOREVER, state)) < 50
+
+
+@pytest.mark.parametrize("wanted", [9_000, 20_000])
+def test_a_million_values_are_told_within_the_error(wanted: int) -> None:
+    tested, state = operator(VALUES.replace("gte: 3", f"gte: {wanted}").replace("1m", "1h"), exact=9_500), State()
+    alerts: list[Alert] = []
+    for start in range(0, 40_000, 2_000):
+        hits = [hit(number / 100, user_name=f"u{number}") for number in range(start, start + 2_000)]
+        alerts += driven(tested, hits, hits[-1].time - 1, state)
+        state.changes()
+    root = alerts[-1]["almena.alert.explanation"]["root"]
+    assert abs(root["value"] - alerts[-1]["almena.alert.count"]) <= 0.1 * root["value"]
+    assert abs(alerts[0]["almena.alert.explanation"]["root"]["value"] - wanted) <= 0.08 * wanted
+    assert alerts[0]["almena.alert.explanation"]["root"]["error"] > 0
