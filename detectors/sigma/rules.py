@@ -149,8 +149,11 @@ class Correlation(Stated):
 
     @property
     def closes(self) -> bool:
-        """Whether it can only be decided when its window closes."""
-        return not self.condition.sliding if self.condition is not None else bool(self.absent)
+        """Whether it can only be decided when its window closes, in some way."""
+        if self.condition is not None:
+            return not self.condition.sliding
+        # In order, only what must not come behind the others has to be waited for.
+        return any(not way[-1][1] for way in self.ways) if self.type == "temporal_ordered" else bool(self.absent)
 
 
 @dataclass(frozen=True, slots=True)
