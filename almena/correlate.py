@@ -15,8 +15,8 @@ from almena.alert import Alert
 from almena.bus import ALERTS, HITS, LEDGER, Record, Stored
 from almena.clock import FOREVER, MINUTE, now
 from almena.detect import alert_record, hit_record
-from almena.hit import Hit, decode_hit
-from almena.pending import Pending, hits_in, key_of, table_of_hits
+from almena.hit import Hit, decode_hit, encode_hit
+from almena.pending import Pending, hits_in, key_of
 from almena.stage import drop_record
 from almena.state import Partition, State
 from almena.watermarks import HEADER, Watermarks, watermark_records
@@ -141,8 +141,8 @@ class Correlate:
         self._said = mine.table("told", limit=1)
         marks, versions = self._said.get("", ((), []))
         self._told = {(clock, level): mark for clock, level, mark in marks}, versions
-        self._pending = Pending(table_of_hits(mine, "hits", PENDING))
-        self._waiting = table_of_hits(mine, "waiting", WAITING)
+        self._pending = Pending(mine.table("hits", limit=PENDING))
+        self._waiting = mine.table("waiting", limit=WAITING)
         # By name and version, the clocks beside the live one that there is state of.
         self._owners = mine.table("owners", limit=LOADED)
         self._gone = mine.table("gone", limit=GONE)
@@ -319,7 +319,7 @@ class Correlate:
         if name not in self._since:
             log.info("hits for %s, which is not here, wait until the rules are reloaded", name)
             self._since[name] = time.monotonic()
-        self._waiting.put(key_of(hit), hit)
+        self._waiting.put(key_of(hit), encode_hit(hit))
 
     def _claim(self) -> None:
         """Release the waiting hits whose operator is here now."""

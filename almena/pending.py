@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Iterator
 
+import msgspec
+
 from almena.hit import Hit, decode_hit, encode_hit
-from almena.state import State, Table
+from almena.state import Table
+
+log = logging.getLogger("almena.correlate")
 
 _SEPARATOR = "\x1e"
 
-_Entry = tuple[int, str, str]
-"""Time, id and key of a hit."""
+_Entry = tuple[int, str, str, bytes]
+"""Time, id and key of a hit, and itself; where only the table has it no bytes."""
 
 
 def key_of(hit: Hit) -> str:
@@ -22,43 +27,35 @@ def key_of(hit: Hit) -> str:
     )
 
 
-class _Codec:
-    """Hits as they travel; bytes are taken as a hit that is encoded already."""
-
-    def load(self, data: bytes, /) -> Hit:
-        return decode_hit(data)
-
-    def dump(self, value: Hit | bytes, /) -> bytes:
-        return value if isinstance(value, bytes) else encode_hit(value)
-
-
-_CODEC = _Codec()
-
-
-def table_of_hits(state: State, name: str, limit: int) -> Table:
-    """A table of hits, or of bytes of hits, by `key_of`."""
-    return state.table(name, limit=limit, codec=_CODEC)
-
-
 def hits_in(table: Table) -> Iterator[tuple[str, Hit]]:
-    """What such a table holds, by key."""
+    """What a table of encoded hits by `key_of` holds."""
     for key in table:
-        hit = _hit(table.get(key))
+        hit = _saved(table, key)
         if hit is not None:
             yield key, hit
 
 
-def _hit(value: Hit | bytes | None) -> Hit | None:
-    return decode_hit(value) if isinstance(value, bytes) else value
+def _saved(table: Table, key: str) -> Hit | None:
+    """The hit under `key`; one that is damaged is none, and the table counts it."""
+    value = table.get(key)
+    if isinstance(value, bytes):
+        return decode_hit(value)
+    try:
+        return None if value is None else msgspec.convert(value, Hit)
+    except msgspec.ValidationError as error:
+        log.error("a hit that was saved is damaged: %s; it is left out", error)
+        table.delete(key)
+        table.damaged += 1
+        return None
 
 
 class Pending:
     """Hits by clock and operator. What comes and goes within one step is never written down."""
 
     def __init__(self, table: Table) -> None:
-        """`table` (see `table_of_hits`) holds what waits; beyond its limit the oldest leave, see `evicted`."""
+        """`table` holds what waits, encoded; beyond its limit the oldest leave, see `evicted`."""
         self._table = table
-        self._fresh: dict[str, tuple[Hit, bytes | None]] = {}
+        self._fresh: dict[str, tuple[Hit, bytes]] = {}
         self._heaps: dict[int, dict[str, list[_Entry]]] = {}
         self._entries = 0
         self.evicted = 0
@@ -81,7 +78,10 @@ class Pending:
         """Let a hit wait; `data` is its MessagePack where that is at hand. The same hit twice is one."""
         key = key_of(hit)
         if key not in self._fresh and key not in self._table:
-            self._push(hit.clock, hit.detector, (hit.time, hit.id, key))
+            data = encode_hit(hit) if data is None else data
+            heaps = self._heaps.setdefault(hit.clock, {})
+            heapq.heappush(heaps.setdefault(hit.detector, []), (hit.time, hit.id, key, data))
+            self._entries += 1
             self._fresh[key] = hit, data
 
     def take(self, clock: int, detector: str, watermark: int) -> list[Hit]:
@@ -90,7 +90,7 @@ class Pending:
         heap = heaps.get(detector)
         found: list[Hit] = []
         while heap and heap[0][0] <= watermark:
-            hit = self._pop(heapq.heappop(heap)[2])
+            hit = self._pop(*heapq.heappop(heap)[2:])
             self._entries -= 1
             if hit is not None:
                 found.append(hit)
@@ -101,24 +101,22 @@ class Pending:
     def settle(self) -> None:
         """Write down what is still waiting, at the end of a step."""
         before = self._table.evicted
-        for key, (hit, data) in self._fresh.items():
-            self._table.put(key, hit if data is None else data)
+        for key, (_, data) in self._fresh.items():
+            self._table.put(key, data)
         self._fresh.clear()
         self.evicted += self._table.evicted - before
         if self._entries > 2 * self._table.limit:
             self._build()
 
-    def _pop(self, key: str) -> Hit | None:
+    def _pop(self, key: str, data: bytes) -> Hit | None:
         fresh = self._fresh.pop(key, None)
         if fresh is not None:
             return fresh[0]
-        saved = _hit(self._table.get(key))
+        if key not in self._table:
+            return None
+        hit = decode_hit(data) if data else _saved(self._table, key)
         self._table.delete(key)
-        return saved
-
-    def _push(self, clock: int, detector: str, entry: _Entry) -> None:
-        heapq.heappush(self._heaps.setdefault(clock, {}).setdefault(detector, []), entry)
-        self._entries += 1
+        return hit
 
     def _build(self) -> None:
         """Order what is saved; entries of hits that left for lack of room go."""
@@ -134,4 +132,4 @@ class Pending:
 def _parse(key: str) -> tuple[int, str, _Entry]:
     clock, time, width, length, rest = key.split(" ", 4)
     stop = int(width)
-    return int(clock), rest[:stop], (int(time), rest[stop : stop + int(length)], key)
+    return int(clock), rest[:stop], (int(time), rest[stop : stop + int(length)], key, b"")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from almena.hit import Hit, encode_hit
-from almena.pending import Pending, table_of_hits
+from almena.pending import Pending, hits_in, key_of
 from almena.state import State
 
 TEXTS = st.text("a/: \x1e\x01é", max_size=4)
@@ -23,7 +23,7 @@ HITS = st.builds(
 
 def pending(saved: dict[str, bytes] | None = None, limit: int = 100) -> tuple[State, Pending]:
     state = State("", saved)
-    return state, Pending(table_of_hits(state, "hits", limit))
+    return state, Pending(state.table("hits", limit=limit))
 
 
 @settings(max_examples=50)
@@ -77,3 +77,15 @@ def test_what_comes_and_goes_in_one_step_is_never_written() -> None:
     tested.settle()
     assert state.changes() == {}
     assert tested.detectors(0) == []
+
+
+def test_a_damaged_hit_is_left_out_and_counted() -> None:
+    hit = Hit(1, "a", "d", "g")
+    for data in (b"\xc1", b"\x07", b"\x92\x01\x02"):
+        state = State("", {f"hits\x1f{key_of(hit)}": data, f"hits\x1f{key_of(Hit(1, 'b', 'd', 'g'))}": encode_hit(hit)})
+        table = state.table("hits", limit=10)
+        assert [found for _, found in hits_in(table)] == [hit]
+        assert (len(table), state.damaged()) == (1, 1)
+        tested = pending({f"hits\x1f{key_of(hit)}": data})[1]
+        assert tested.take(0, "d", 1) == []
+        assert len(tested) == 0
