@@ -222,9 +222,10 @@ class FirstSeenNetwork:
         judged: tuple[float, int, int],
         agency: _Agency,
     ) -> Iterator[Alert]:
-        if len(agency.episodes) >= EPISODES:
+        oldest = agency.episodes.oldest()
+        if len(agency.episodes) >= EPISODES and oldest is not None:
             agency.episodes.evicted += 1
-            yield from self._close(next(iter(agency.episodes)), agency.state)
+            yield from self._close(oldest, agency.state)
         user = account(hit.fields)
         chance, using, others = judged
         usual = sorted(record["nets"].items(), key=lambda item: (-item[1][0], item[0]))[:3]

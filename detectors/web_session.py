@@ -298,8 +298,8 @@ class _Books:
 
     def keep(self, key: str, episode: dict[str, Any], until: int) -> None:
         """Keep an open alert until its client has been unremarkable for long enough."""
-        if key not in self.episodes and len(self.episodes) >= EPISODES:
-            oldest = next(iter(self.episodes))
+        oldest = self.episodes.oldest()
+        if key not in self.episodes and len(self.episodes) >= EPISODES and oldest is not None:
             self.episodes.delete(oldest)
             self.episodes.evicted += 1
             self._state.sleep(f"episode\x1e{oldest}")
