@@ -266,7 +266,7 @@ CASES = {
     "sigma value_count": sigma("type: value_count, rules: [a], condition: {gte: 3, field: user.name}"),
     "sigma temporal": sigma("type: temporal, rules: [a, b]"),
     "sigma temporal_ordered": sigma("type: temporal_ordered, rules: [a, b, c]"),
-    "sigma value_sum": sigma("type: value_sum, rules: [a], condition: {gte: 30, field: url.port}"),
+    "sigma value_sum": sigma("type: value_sum, rules: [a], condition: {gte: 30, lt: 300, field: url.port}"),
     "sigma median": sigma("type: value_median, rules: [a], condition: {gt: 15, lt: 16, field: url.port}"),
     "sigma range": sigma("type: event_count, rules: [a], condition: {gte: 2, lt: 9}"),
     "sigma absence": sigma("type: temporal, rules: [a, b, d], condition: a and b and not d"),

@@ -277,7 +277,7 @@ def test_no_event_says_that_its_alert_is_to_be_kept_apart(store: Store) -> None:
 
 
 def shadows(counter: Any = metrics.ALERTS_SHADOW) -> float:
-    return sum(sample.value for metric in counter.collect() for sample in metric.samples if "total" in sample.name)
+    return float(sum(item.value for metric in counter.collect() for item in metric.samples if "total" in item.name))
 
 
 def test_suppressed_alerts_say_by_whom_and_are_not_told(store: Store, tmp_path: Path) -> None:
