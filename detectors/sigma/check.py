@@ -18,7 +18,7 @@ __all__ = ["Finding", "Report", "check", "review"]
 _FILLED = ("winlog.", "auditd.log.")
 """Beginnings of fields that parsers fill beside the schema's."""
 
-_OF_ALERTS = frozenset({"almena.alert.count"})
+_OF_ALERTS = frozenset({"almena.alert.count", "almena.alert.value"})
 """What templates may name beside an event's fields."""
 
 _LOUD = frozenset({"medium", "high", "critical"})
