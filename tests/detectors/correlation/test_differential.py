@@ -34,7 +34,7 @@ BASE = "\n---\n".join(
     for name, ident in RULES.items()
 )
 
-BOUNDS = st.sampled_from(
+BOUNDS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         *({"gte": n} for n in (1, 2, 3, 5)),
         {"gt": 1},
@@ -50,7 +50,7 @@ BOUNDS = st.sampled_from(
         {"gt": 0, "lte": 1},
     ]
 )
-NUMBERS = st.sampled_from(
+NUMBERS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {"gte": 12},
         {"gt": 7.5},
