@@ -294,7 +294,10 @@ SCENES: tuple[Scene, ...] = (
     Scene(
         "folio_without_procedure",
         folio_without_procedure,
-        ("03f505b9-6a55-4e7e-a797-f3571886ba93",),
+        (
+            "03f505b9-6a55-4e7e-a797-f3571886ba93",
+            "f7825677-c3a2-4e7b-85f4-bfa74ca0a9d2",
+        ),
     ),
     Scene(
         "sql_injection",

@@ -139,7 +139,10 @@ def payment(random: Random, cast: Cast) -> list[Draft]:
 
 
 def refund(random: Random, cast: Cast) -> list[Draft]:
-    """A citizen asks for a refund, one official captures it, another approves it, the treasury pays it."""
+    """A citizen asks for a refund, one official captures it, another approves it, the treasury pays it.
+
+    The bank's answer to the payout closes its reconciliation.
+    """
     person = someone(random, cast)
     captures, approves = random.sample(cast.officials["sfa"], 2)
     fields = {
@@ -151,10 +154,13 @@ def refund(random: Random, cast: Cast) -> list[Draft]:
     }
     both = fields | {"almena__payment__captured_by": captures.user, "almena__payment__approved_by": approves.user}
     at = random.uniform(60, 240)
+    paid = at + random.uniform(20, 90)
+    closed = by_official(approves, "reconciliation_closed", almena__payment__status="reconciled")
     return [
         Draft(0, "payments", by_citizen(person, "refund_requested", **fields)),
         Draft(at, "payments", by_official(approves, "refund_approved", **both)),
-        Draft(at + random.uniform(20, 90), "payments", by_official(approves, "refund_paid", **both)),
+        Draft(paid, "payments", by_official(approves, "refund_paid", **both)),
+        Draft(paid + 0.2, "payments", closed | {"almena.actor.kind": "service"}),
     ]
 
 
@@ -187,7 +193,7 @@ def folio_lookup(random: Random, cast: Cast) -> list[Draft]:
 
 
 def deed(random: Random, cast: Cast) -> list[Draft]:
-    """A notary files a deed and a registrar records it under its procedure."""
+    """A notary files a deed and a registrar records and annotates it under its procedure."""
     number = random.randrange(len(cast.notaries))
     notary, registrar = cast.notaries[number], random.choice(cast.officials["rpp"])
     folio = {"almena__folio__id": f"FR-{random.randrange(10**6):06d}"}
@@ -204,6 +210,7 @@ def deed(random: Random, cast: Cast) -> list[Draft]:
         Draft(20, "registry", by_official(notary, "folio_viewed", **who, **folio)),
         Draft(50, "registry", by_official(notary, "seal_used", **who, **folio, **open_one)),
         Draft(140, "registry", by_official(registrar, "folio_changed", **folio, **open_one, **change)),
+        Draft(140.2, "registry", by_official(registrar, "annotation_added", **folio, **open_one)),
         Draft(170, "registry", by_official(registrar, "certificate_issued", **folio, **open_one)),
     ]
 
