@@ -56,9 +56,10 @@ def test_the_table_is_whole_and_has_no_name_twice() -> None:
 def test_nobody_reads_a_schema_name_in_our_own_rules(document: dict[str, Any]) -> None:
     named = [name for language, keys in KEYS.items() for key in keys for name in fields_of(document[language][key])]
     correlation = document.get("correlation", {})
-    grouped = [name for name in correlation.get("group-by", ()) if name not in correlation.get("aliases", {})]
-    counted = correlation.get("condition", {}).get("field", [])
-    named += grouped + (counted if isinstance(counted, list) else [counted])
+    condition = correlation.get("condition")
+    counted = condition.get("field", []) if isinstance(condition, dict) else []
+    told = [*correlation.get("group-by", ()), *(counted if isinstance(counted, list) else [counted])]
+    named += [name for name in told if name not in correlation.get("aliases", {})]
     assert [name for name in named if not label(name, "es")] == []
 
 
