@@ -194,13 +194,15 @@ def score_changed(random: Random, cast: Cast) -> Story:
 
 
 def domain_raid(random: Random, cast: Cast) -> Story:
-    """From one office computer: spraying, Kerberoasting, a new administrator, and the log cleared."""
+    """From one office computer: spraying in two systems, Kerberoasting, a new administrator, and the log cleared."""
     thief = random.choice(cast.officials["sfa"])
     drafts = []
     for number in range(12):
         victim = cast.officials["see"][number]
         data = {"TargetUserName": victim.user, "LogonType": "3", "IpAddress": thief.ip, "Status": "0xc000006d"}
         drafts.append(Draft(number * 0.5, "windows", Windows(4625, data, CONTROLLER, outcome="failure")))
+    refused = by_official(cast.officials["see"][0]._replace(ip=thief.ip), "login_failed", event__outcome="failure")
+    drafts.append(Draft(7, "identity", refused))
     for number, service in enumerate(("svc_sql", "svc_respaldo", "svc_pagos", "svc_web")):
         data = {
             "TargetUserName": f"{thief.user}@MICHOACAN.LOCAL",
@@ -340,7 +342,10 @@ SCENES: tuple[Scene, ...] = (
     Scene(
         "curp_enumeration",
         curp_enumeration,
-        ("37443eff-1152-4776-baf7-43707b499fb5",),
+        (
+            "37443eff-1152-4776-baf7-43707b499fb5",
+            "0922f8bc-6e02-470b-bc11-ed0daaa8aead",
+        ),
     ),
     Scene(
         "score_changed",
@@ -360,6 +365,7 @@ SCENES: tuple[Scene, ...] = (
             "1b96854d-8d2b-4f4e-98ec-8952990acbbf",
             "9c8f45e3-ceee-422c-8e1b-ac59b6881fcb",
             "565abbde-9f4a-44cf-978f-7c46e8c89e95",
+            "8168872f-03f0-45b7-8ca0-add687679a4d",
         ),
     ),
     Scene(
