@@ -221,7 +221,7 @@ def run_all(operators: Iterable[Operator], hits: Iterable[Hit]) -> Iterator[Aler
     for hit in hits:
         by_operator.setdefault(hit.detector, []).append(hit)
     for operator in sorted(operators, key=lambda item: item.depth):
-        mine = sorted(by_operator.get(operator.name, ()), key=lambda hit: (hit.time, hit.id))
+        mine = sorted(by_operator.get(operator.name, ()), key=lambda hit: (hit.time, hit.id, hit.rule))
         for found in drive(operator, mine, FOREVER, State()):
             if isinstance(found, Hit):
                 by_operator.setdefault(found.detector, []).append(found)

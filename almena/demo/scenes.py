@@ -90,15 +90,15 @@ def ssh_break_in(random: Random, cast: Cast) -> Story:
 
 
 def credential_stuffing(random: Random, cast: Cast) -> Story:
-    """Leaked passwords are tried on the portal until an account opens."""
+    """Leaked passwords are tried on the portal until one of the accounts opens."""
     ip, agent = _stranger(random), "python-requests/2.32"
     drafts = []
-    for number in range(14):
-        victim = someone(random, cast)._replace(ip=ip)
+    victims = [someone(random, cast)._replace(ip=ip) for _ in range(14)]
+    for number, victim in enumerate(victims):
         drafts.append(Draft(number * 0.8, "portal-nginx", Request(ip, "/entrar", 401, 210, agent, "POST")))
         failed = by_citizen(victim, "login_failed", event__outcome="failure", user_agent__original=agent)
         drafts.append(Draft(number * 0.8 + 0.1, "tramites", failed))
-    opened = by_citizen(someone(random, cast)._replace(ip=ip), "login", user_agent__original=agent)
+    opened = by_citizen(victims[3], "login", user_agent__original=agent)
     return [*drafts, Draft(13, "tramites", opened)], f"source.ip={ip}"
 
 
@@ -176,6 +176,69 @@ def refund_ring(random: Random, cast: Cast) -> Story:
         )
         drafts.append(Draft(number * 3, "payments", body))
     return drafts, ""
+
+
+def clabe_there_and_back(random: Random, cast: Cast) -> Story:
+    """A CLABE is replaced for one refund, and then the true one is put back."""
+    victim = someone(random, cast)
+    first, last, captures, approves = random.sample(cast.officials["sfa"], 4)
+    passing = identifiers.clabe(random)
+    holder = {"almena__account__holder_rfc": victim.rfc}
+    refund = holder | {
+        "almena__account__clabe": passing,
+        "almena__payment__refund_of": f"L{random.randrange(10**10):010d}",
+        "almena__payment__amount": f"{random.uniform(12_000, 60_000):.2f}",
+        "almena__payment__currency": "MXN",
+        "almena__payment__captured_by": captures.user,
+        "almena__payment__approved_by": approves.user,
+    }
+    there = {"almena__account__previous_clabe": victim.clabe, "almena__account__clabe": passing}
+    back = {"almena__account__previous_clabe": passing, "almena__account__clabe": victim.clabe}
+    return [
+        Draft(0, "payments", by_official(first, "clabe_changed", **holder, **there)),
+        Draft(6, "payments", by_official(approves, "refund_approved", **refund)),
+        Draft(11, "payments", by_official(approves, "refund_paid", **refund)),
+        Draft(18, "payments", by_official(last, "clabe_changed", **holder, **back)),
+    ], ""
+
+
+def stolen_account(random: Random, cast: Cast) -> Story:
+    """An official's account enters from the internet and looks up one citizen after another."""
+    thief = random.choice(cast.officials["tramites"])._replace(ip=_stranger(random))
+    drafts = [Draft(0, "identity", by_official(thief, "login"))]
+    for number in range(18):
+        read = by_official(
+            thief,
+            "read",
+            almena__citizen__curp=someone(random, cast).curp,
+            almena__audit__reason="consulta",
+            almena__audit__rows=1,
+        )
+        drafts.append(Draft(3 + number * 0.9, "audit", read))
+    return drafts, f"user.name={thief.user}"
+
+
+def sliced_copy(random: Random, cast: Cast) -> Story:
+    """A program copies a register in slices, each below what alerts by itself."""
+    client = random.choice(cast.clients)
+    call = {
+        "event.action": "call",
+        "event.outcome": "success",
+        "source.ip": client.ip,
+        "almena.actor.kind": "service",
+        "almena.api.client": client.name,
+        "almena.api.token_id": client.token,
+        "almena.api.scope": "personas:read",
+        "almena.api.agency_from": client.agency,
+        "almena.api.agency_to": client.owner,
+        "almena.api.endpoint": client.endpoint,
+        "url.path": client.endpoint,
+        "http.response.status_code": 200,
+    }
+    return [
+        Draft(number * 1.5, "api", call | {"almena.api.records": random.randrange(2_000, 4_900)})
+        for number in range(12)
+    ], f"almena.api.agency_from={client.agency}"
 
 
 def score_changed(random: Random, cast: Cast) -> Story:
@@ -328,6 +391,7 @@ SCENES: tuple[Scene, ...] = (
         credential_stuffing,
         (
             "3d0a240d-90a4-41ea-b157-8dc90cc246df",
+            "2e01031b-31b1-4463-9c88-f425a50bf494",
             "8bffa99a-a5d7-470d-834a-9130377da3a3",
         ),
     ),
@@ -354,6 +418,7 @@ SCENES: tuple[Scene, ...] = (
             "d817b07e-8694-4ce9-a270-bf236120f73a",
             "b9feb5b4-07e7-4d41-9c59-7c7f84d069ae",
             "af043190-4124-4934-b3ec-10690e07c381",
+            "d1cf9381-178b-409e-ac1c-1ad221f15df6",
         ),
     ),
     Scene(
@@ -361,6 +426,7 @@ SCENES: tuple[Scene, ...] = (
         domain_raid,
         (
             "f134c6eb-d924-481f-aa0b-f980cda23ccf",
+            "8168872f-03f0-45b7-8ca0-add687679a4d",
             "71c96c91-f5bb-42c6-a026-af317d51bbf8",
             "1b96854d-8d2b-4f4e-98ec-8952990acbbf",
             "9c8f45e3-ceee-422c-8e1b-ac59b6881fcb",
@@ -389,6 +455,27 @@ SCENES: tuple[Scene, ...] = (
         "refund_ring",
         refund_ring,
         ("4f23257a-9ca7-4587-ad5e-29e3c4c4fa6a",),
+    ),
+    Scene(
+        "clabe_there_and_back",
+        clabe_there_and_back,
+        (
+            "3b7fcf89-abca-452e-b8b9-8b6b7dc17d86",
+            "1f29057c-8ade-487a-988a-15a31d4d6814",
+        ),
+    ),
+    Scene(
+        "stolen_account",
+        stolen_account,
+        (
+            "f544a877-7c37-4e3b-a8db-e83f185fdc54",
+            "d1c16546-56c2-4567-8aae-86c784b61644",
+        ),
+    ),
+    Scene(
+        "sliced_copy",
+        sliced_copy,
+        ("3fee6622-12c9-4311-9b88-83ad8c79af52",),
     ),
     Scene(
         "portal_robot",
