@@ -8,7 +8,7 @@ DEV_STAMP := .venv/.dev
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check golden docs stack bench bench-engine faults lock clean
+.PHONY: help install run test check golden docs stack bench bench-engine bench-correlation faults lock clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,6 +57,9 @@ ROUNDS ?= 5
 
 bench-engine: $(DEV_STAMP)  ## The Sigma engine beside RSigma, to docs/benchmarks.md; LANES=otrf ROUNDS=1: a look.
 	$(BIN)/python -m bench.engine --lanes "$(LANES)" --rounds "$(ROUNDS)"
+
+bench-correlation: $(DEV_STAMP)  ## Correlations, beside RSigma too, to docs/benchmarks.md; a quarter of an hour.
+	$(BIN)/python -m bench correlation --rounds "$(ROUNDS)"
 
 faults: $(DEV_STAMP)  ## The long fault runs: kill -9 a hundred times under load.
 	$(BIN)/python -m pytest -q -m faults -s

@@ -286,10 +286,10 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
-def write(page: Path, text: str) -> None:
-    """Put `text` between the two marks of a page; raises ValueError when it has none."""
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+def write(page: Path, text: str, mark: str = BEGIN) -> None:
+    """Put `text` between `mark` and the next `END` of a page; raises ValueError when it has none."""
+    before, begin, rest = page.read_text("utf-8").partition(mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{page} has no place for figures: the lines {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", "utf-8")
+        raise ValueError(f"{page} has no place for figures: the lines {mark} and {END}")
+    page.write_text(f"{before}{mark}\n\n{text}\n{END}{after}", "utf-8")

@@ -26,7 +26,7 @@ ROUTED = ("--logsource-routing",)
 ECS = ("--pipeline", "ecs_windows")
 """Its own mapping of Sigma's field names to ECS."""
 
-_DONE = re.compile(r"Processed (\d+) events, (\d+) matches")
+_DONE = re.compile(r"Processed (\d+) events, (\d+)(?: detection)? matches")
 
 
 class PeerError(Exception):
