@@ -43,6 +43,11 @@ class Hit(msgspec.Struct, array_like=True, frozen=True):
     """Ids of correlations in shadow that rest on the one this hit is for."""
 
 
+def order_of(hit: Hit) -> str:
+    """How hits of one event and one time stand to each other: results come behind what they are results of."""
+    return f"{int(hit.first is not None)}{hit.rule}"
+
+
 IDENTITY = ("@timestamp", "event.id", "event.ingested", "organization.id", "log.file.path", "log.offset")
 """The event's fields that every hit keeps, where the event has them: which it is, whose, and where it stands."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from almena.hit import Hit, decode_hit, encode_hit
+from almena.hit import Hit, decode_hit, encode_hit, order_of
 from almena.state import Table
 
 log = logging.getLogger("almena.correlate")
@@ -22,9 +22,8 @@ _Entry = tuple[int, str, str, bytes]
 def key_of(hit: Hit) -> str:
     """What is saved under: two hits of the same key are one."""
     name = hit.detector
-    return (
-        f"{hit.clock} {hit.time} {len(name)} {len(hit.id)} {name}{hit.id}{_SEPARATOR}{hit.rule}{_SEPARATOR}{hit.group}"
-    )
+    named = _SEPARATOR.join((name + hit.id, order_of(hit), hit.group))
+    return f"{hit.clock} {hit.time} {len(name)} {len(hit.id)} {named}"
 
 
 def hits_in(table: Table) -> Iterator[tuple[str, Hit]]:

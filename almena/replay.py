@@ -20,7 +20,7 @@ from almena.correlate import Operator, drive
 from almena.detect import Selector, select
 from almena.errors import ParseError, UsageError
 from almena.event import Event, decode
-from almena.hit import Hit
+from almena.hit import Hit, order_of
 from almena.spill import Spill
 from almena.state import State
 
@@ -221,7 +221,7 @@ def run_all(operators: Iterable[Operator], hits: Iterable[Hit]) -> Iterator[Aler
     for hit in hits:
         by_operator.setdefault(hit.detector, []).append(hit)
     for operator in sorted(operators, key=lambda item: item.depth):
-        mine = sorted(by_operator.get(operator.name, ()), key=lambda hit: (hit.time, hit.id, hit.rule))
+        mine = sorted(by_operator.get(operator.name, ()), key=lambda hit: (hit.time, hit.id, order_of(hit)))
         for found in drive(operator, mine, FOREVER, State()):
             if isinstance(found, Hit):
                 by_operator.setdefault(found.detector, []).append(found)

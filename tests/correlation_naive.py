@@ -37,6 +37,11 @@ class One:
         return self.id.rpartition("/")[0]
 
     @property
+    def adds(self) -> int:
+        """How many events more it is."""
+        return self.weight if self.fresh else 1
+
+    @property
     def begins(self) -> tuple[int, str]:
         return self.first if self.first[1] else (self.time, self.id)
 
@@ -71,7 +76,7 @@ def alerts(rule: Correlation, hits: Sequence[One]) -> tuple[list[Episode], list[
         return _matches(rule, list(_closing(rule, counted)))
     ways = _ways(rule)
     if any(absent for _, absent, _ in ways):
-        return _matches(rule, sorted(_absences(rule, ways, counted), key=lambda match: match.moment))
+        return _matches(rule, _absences(rule, ways, counted))
     return _sliding(rule, ways, counted)
 
 
@@ -116,8 +121,8 @@ def _begun(rule: Correlation, hit: One, window: Sequence[One], rests: Sequence[O
 
 
 def _extend(rule: Correlation, episode: Episode, hit: One, window: Sequence[One]) -> None:
-    if hit.event != episode.last.event:
-        episode.count += hit.weight if hit.fresh else 1
+    if (hit.time, hit.event) != (episode.last.time, episode.last.event):
+        episode.count += hit.adds
     episode.last = hit
     episode.values.add(hit.value)
     if rule.type == "value_sum":
@@ -143,7 +148,7 @@ def _holds(rule: Correlation, ways: Sequence[Way], window: Sequence[One]) -> lis
         return _shortest(rule, ways, window)
     fulfils: Callable[[Fraction | int], bool] = lambda number: _fulfils(rule, number)  # noqa: E731
     if rule.type == "event_count":
-        events = list({one.event: one for one in reversed(window)}.values())[::-1]
+        events = list({(one.time, one.event): one for one in reversed(window)}.values())[::-1]
         return events if fulfils(len(events)) else None
     if rule.type in ("value_count", "temporal"):
         latest = {(one.rule if rule.type == "temporal" else one.value): one for one in window}
@@ -201,15 +206,15 @@ def _closing(rule: Correlation, hits: Sequence[One]) -> Iterator[Match]:
         left = left[len(window) :]
         value = _asked(rule, window)
         if _fulfils(rule, value):
-            events = [one for place, one in enumerate(window) if place == 0 or one.event != window[place - 1].event]
-            count = sum(one.weight for one in events)
+            events = list({(one.time, one.event): one for one in reversed(window)}.values())
+            count = sum(one.adds for one in events)
             yield Match(end + 1, window[0].time, window[0], window[-1], count, value)
 
 
 def _asked(rule: Correlation, window: Sequence[One]) -> Fraction | int:
     match rule.type:
         case "event_count":
-            return sum({one.event: one.weight for one in window}.values())
+            return len({(one.time, one.event) for one in window})
         case "value_count":
             return len({one.value for one in window})
         case "temporal":
@@ -231,33 +236,46 @@ def _in_order(names: Sequence[str], window: Sequence[One]) -> bool:
     return all(any(one.rule == name for one in left) for name in names)
 
 
-def _absences(rule: Correlation, ways: Sequence[Way], hits: Sequence[One]) -> Iterator[Match]:
-    """Matches of each way for itself: those that nothing forbids, each with the later ones while it waited."""
-    for occur, absent, order in ways:
-        behind = {name for name, occurs in _tail(order) if not occurs}
-        waits = bool(absent) if rule.type == "temporal" else bool(behind)
-        open_: Match | None = None
-        for place, hit in enumerate(hits):
-            window = [one for one in hits[: place + 1] if one.time >= hit.time - rule.timespan]
-            found = _shortest(rule, [(occur, absent, order)], window)
-            if found is None or not _free_before(rule, absent, order, found, window):
-                continue
-            start, due = found[0].time, found[0].time + rule.timespan
-            if not waits:
-                yield Match(hit.time, start, found[0], hit, sum(one.weight for one in found), len(found))
-            elif open_ is not None and hit.time <= open_.moment - 1:
-                more = 0 if hit.event == open_.last.event else hit.weight
-                open_ = replace(open_, last=hit if more else open_.last, count=open_.count + more)
-            else:
-                if open_ is not None:
-                    yield open_
-                    open_ = None
-                bars = set(absent) if rule.type == "temporal" else behind
-                if not any(one.rule in bars and one.time <= due for one in hits[place + 1 :]):
-                    count = sum(one.weight for one in found)
-                    open_ = Match(due + 1, start, found[0], hit, count, len(found))
-        if open_ is not None:
-            yield open_
+def _absences(rule: Correlation, ways: Sequence[Way], hits: Sequence[One]) -> list[Match]:
+    """All matches as they become known: what waited before what holds at a hit, of that the shortest way alone."""
+    waited: list[tuple[int, int, int, Match]] = []
+    at_once: dict[int, Match] = {}
+    for way in ways:
+        for place, waits, match in _way(rule, way, hits):
+            if waits:
+                waited.append((match.moment, 0, len(waited), match))
+            elif place not in at_once or match.start > at_once[place].start:
+                at_once[place] = match
+    known = [*waited, *((match.moment, 1, place, match) for place, match in at_once.items())]
+    return [match for *_, match in sorted(known, key=lambda item: item[:3])]
+
+
+def _way(rule: Correlation, way: Way, hits: Sequence[One]) -> Iterator[tuple[int, bool, Match]]:
+    """Matches of one way: those that nothing forbids, each with the later ones while it waited."""
+    occur, absent, order = way
+    behind = {name for name, occurs in _tail(order) if not occurs}
+    bars = set(absent) if rule.type == "temporal" else behind
+    open_: Match | None = None
+    for place, hit in enumerate(hits):
+        window = [one for one in hits[: place + 1] if one.time >= hit.time - rule.timespan]
+        found = _shortest(rule, [way], window)
+        if found is None or not _free_before(rule, absent, order, found, window):
+            continue
+        start, due = found[0].time, found[0].time + rule.timespan
+        count = sum(one.weight for one in found)
+        if not bars:
+            yield place, False, Match(hit.time, start, found[0], hit, count, len(occur))
+        elif open_ is not None and hit.time <= open_.moment - 1:
+            more = 0 if (hit.time, hit.event) == (open_.last.time, open_.last.event) else hit.adds
+            open_ = replace(open_, last=hit if more else open_.last, count=open_.count + more)
+        else:
+            if open_ is not None:
+                yield place, True, open_
+                open_ = None
+            if not any(one.rule in bars and one.time <= due for one in hits[place + 1 :]):
+                open_ = Match(due + 1, start, found[0], hit, count, len(occur))
+    if open_ is not None:
+        yield len(hits), True, open_
 
 
 def _free_before(
@@ -298,8 +316,9 @@ def _matches(rule: Correlation, found: Sequence[Match]) -> tuple[list[Episode], 
             episodes.append(episode)
         else:
             fresh = False
-            episode.last, episode.value = match.last, match.value
-            episode.count += match.count
+            episode.count += match.count if match.last.id != episode.last.id else 0
+            episode.last = match.last if match.last.time >= episode.last.time else episode.last
+            episode.value = match.value
         results.append(
             One(match.moment, match.last.id, rule.id, "", episode.count, fresh, episode.first, match.last.group)
         )

@@ -22,6 +22,8 @@ class Open:
     last: Mark
     events: int = 0
     """Events in it, each once."""
+    hits: int = 0
+    """The same, but what a correlation found is one, whatever it rests on."""
     numbers: int = 0
     total: int = 0
     values: list[int] = field(default_factory=list)
@@ -81,8 +83,9 @@ class Closing:
         if window is None:
             window = memory.open = Open(mark, mark)
             window.places = [0] * len(self._rules) if kind == "temporal_ordered" else []
-        if window.events == 0 or not mark.event or window.last.event != mark.event:
-            window.events += mark.weight
+        if window.events == 0 or not window.last.same_event(mark):
+            window.events += signal.weight
+            window.hits += 1
         window.last = mark
         if signal.read not in window.rules:
             window.rules.append(signal.read)
@@ -145,6 +148,7 @@ class Closing:
             plain(window.first),
             plain(window.last),
             window.events,
+            window.hits,
             window.numbers,
             str(window.total),
             window.values,
@@ -158,8 +162,8 @@ class Closing:
         """The same back."""
         if stored is None:
             return Box()
-        first, last, events, numbers, total, values, places, rules, registers, bins = stored
-        window = Open(restored(first), restored(last), events, numbers, int(total), values, places, rules)
+        first, last, events, hits, numbers, total, values, places, rules, registers, bins = stored
+        window = Open(restored(first), restored(last), events, hits, numbers, int(total), values, places, rules)
         window.cardinality = None if registers is None else Cardinality(registers)
         window.histogram = None if bins is None else Histogram(bins)
         return Box(window, set(values) if self._kind == "value_count" else set())
@@ -201,7 +205,7 @@ class Closing:
     def _ratio(self, window: Open) -> Ratio:
         match self._kind:
             case "event_count":
-                return window.events * SCALE, 1
+                return window.hits * SCALE, 1
             case "value_count":
                 number = len(window.values) if window.cardinality is None else len(window.cardinality)
                 return number * SCALE, 1

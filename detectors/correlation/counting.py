@@ -28,7 +28,7 @@ class Counting:
     def feed(self, memory: Marks, signal: Signal) -> Found | None:
         """Count the event, unless it is counted already under another rule."""
         mark = signal.mark
-        if not signal.fresh or (memory and mark.event and memory[-1].event == mark.event):
+        if not signal.fresh or (memory and memory[-1].same_event(mark)):
             return None
         start = mark.time - self._timespan
         while memory and (memory[0].time < start or len(memory) >= self._wanted):

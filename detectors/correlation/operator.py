@@ -195,14 +195,15 @@ class CorrelationOperator:
 
     def _go_on(self, hit: Hit, group: Group, signal: Signal, episode: Episode) -> Iterator[Alert]:
         """The episode with one hit more."""
-        before, again = episode.count, same_event(hit.id, episode.last)
+        before = episode.count
+        again = hit.time == episode.time and same_event(hit.id, episode.last)
         episode.time, episode.last, episode.fields = hit.time, hit.id, hit.fields
         if episode.values is not None and signal.value is not None:
             episode.values.add(signal.value)
         if episode.total is not None and signal.value is not None:
             episode.total += signal.value
         if not again:
-            episode.count += signal.mark.weight if hit.fresh else 1
+            episode.count += signal.weight
         if episode.count.bit_length() > before.bit_length():
             yield from self._tell(group, episode, hit.time)
 
@@ -222,8 +223,10 @@ class CorrelationOperator:
             episode = group.episode = self._begin(hit, found)
             fresh = True
         else:
-            episode.time, episode.last, episode.fields = hit.time, hit.id, hit.fields
-            episode.count += found.events()
+            if hit.id != episode.last:  # one hit may hold in several ways, which is no reason to count it again
+                episode.count += found.events()
+            if hit.time >= episode.time:
+                episode.time, episode.last, episode.fields = hit.time, hit.id, hit.fields
             episode.value, episode.error, episode.occurred = found.value, found.error, list(found.occurred)
             fresh = False
         yield from self._tell(group, episode, moment)

@@ -77,7 +77,7 @@ class Ordered:
             if done is None:
                 continue
             if path.between[-1]:
-                self._wait(path, steps, done, signal.mark)
+                self._wait(steps, done, signal)
             elif best is None or done.start > best[0]:
                 best = done.start, Found(done.first, count=done.events, value=len(path.occur), occurred=path.occur)
         return best[1] if best is not None else None
@@ -182,9 +182,10 @@ class Ordered:
         free = done is not None and (done.barred < 0 or done.barred < mark.time - self._timespan)
         return done if free else None
 
-    def _wait(self, path: _Path, steps: Steps, done: Chain, mark: Mark) -> None:
+    def _wait(self, steps: Steps, done: Chain, signal: Signal) -> None:
+        mark = signal.mark
         if steps.wait is None:
             steps.wait = Wait(done.first, mark, done.start + self._timespan, done.events)
-        elif steps.wait.last.event != mark.event or not mark.event:
-            steps.wait.events += mark.weight
+        elif not steps.wait.last.same_event(mark):
+            steps.wait.events += signal.weight
             steps.wait.last = mark

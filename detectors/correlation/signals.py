@@ -36,6 +36,10 @@ class Mark(NamedTuple):
         """The id of the event behind it, which may have matched several rules."""
         return event_of(self.id)
 
+    def same_event(self, other: Mark) -> bool:
+        """Whether both are of one event, which has matched several rules."""
+        return self.time == other.time and self.event == other.event != ""
+
     def evidence(self) -> dict[str, Any]:
         """What an alert can say of it."""
         return {"@timestamp": format_time(self.time), "event.id": self.event} | dict(self.fields or {})
@@ -52,6 +56,11 @@ class Signal:
     """The digest of the value that is counted, or the number itself in millionths."""
     fresh: bool = True
     """False where a correlation's condition goes on holding."""
+
+    @property
+    def weight(self) -> int:
+        """How many events more it adds: of what goes on, one."""
+        return self.mark.weight if self.fresh else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Together:
             if marks is None or any(self._seen(memory, rule, mark.time) for rule in absent):
                 continue
             if absent:
-                self._wait(memory, number, marks, mark)
+                self._wait(memory, number, marks, signal)
             elif best is None or marks[0].time > best.first.time:
                 best = Found(marks[0], marks, value=len(marks), occurred=occur)
         return best
@@ -129,13 +129,13 @@ class Together:
             },
         )
 
-    def _wait(self, memory: Rules, number: int, marks: list[Mark], mark: Mark) -> None:
-        wait = memory.waits.get(number)
+    def _wait(self, memory: Rules, number: int, marks: list[Mark], signal: Signal) -> None:
+        mark, wait = signal.mark, memory.waits.get(number)
         if wait is None:
             events = sum(one.weight for one in marks)
             memory.waits[number] = Wait(marks[0], mark, marks[0].time + self._timespan, events)
-        elif wait.last.event != mark.event or not mark.event:
-            wait.events += mark.weight
+        elif not wait.last.same_event(mark):
+            wait.events += signal.weight
             wait.last = mark
 
     def _within(self, memory: Rules, occur: tuple[str, ...], now: int) -> list[Mark] | None:
