@@ -14,8 +14,10 @@ from typing import Any
 
 import msgspec
 
+from almena.bus.settings import KafkaSettings
 from almena.clock import DAY, MINUTE, SECOND, Span
 from almena.errors import ConfigError
+from almena.store.settings import ElasticsearchSettings, EventSettings
 
 Kinds = Mapping[str, type]
 """Component classes by the name that `type` (or the section's own name) gives."""
@@ -74,9 +76,10 @@ class Config:
     """The whole configuration of an installation; each field is a key of `almena.toml`."""
 
     bus: str = "sqlite:data/bus.sqlite"
-    """Where events, hits and alerts travel: `memory:` or `sqlite:PATH`."""
+    """Where events, hits and alerts travel: `memory:`, `sqlite:PATH`, `kafka://HOST:PORT,...` or
+    `kafka+confluent://HOST:PORT,...` (faster; needs `almena[confluent]`)."""
     store: str = "sqlite:data/store.sqlite"
-    """Where alerts, users and counts are kept: `memory:` or `sqlite:PATH`."""
+    """Where alerts, users and counts are kept: `memory:`, `sqlite:PATH` or `https://HOST:9200,...`."""
     data: str = "data"
     """Folder of the secret key, checkpoints, metrics and logs."""
     language: typing.Literal["es", "en"] = "es"
@@ -95,6 +98,12 @@ class Config:
     """`[detect]`: rules in shadow, and what a rule may cost."""
     correlate: CorrelateSettings = field(default_factory=CorrelateSettings)
     """`[correlate]`: what correlations may remember."""
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    """`[kafka]`: how a bus on Kafka is reached."""
+    elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
+    """`[elasticsearch]`: how a store on Elasticsearch is reached."""
+    events: EventSettings = field(default_factory=EventSettings)
+    """`[events]`: whether events are kept in the store too."""
     agencies: dict[str, Agency] = field(default_factory=dict)
     """`[agencies.<id>]`: the agencies there are."""
     collectors: dict[str, Any] = field(default_factory=dict)

@@ -37,8 +37,12 @@ class BusError(AlmenaError):
     """The bus refused an operation, or its data is damaged."""
 
 
+class Moved(BusError):
+    """Partitions went to another member: what was done since the last commit is void; poll again."""
+
+
 class Fenced(BusError):
-    """The partition has a newer owner: drop what was done since the last commit and poll again."""
+    """Another process has taken this member's name: end this one."""
 
 
 class StoreError(AlmenaError):

@@ -13,9 +13,9 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from almena import metrics
-from almena.bus import LEDGER, Gap, Record, Session, Stored
+from almena.bus import LEDGER, Batch, Gap, Record, Session, Step, Stored
 from almena.clock import format_time, now
-from almena.errors import BusError, Fenced
+from almena.errors import BusError, Fenced, Moved
 from almena.state import Partition
 
 log = logging.getLogger("almena.stage")
@@ -76,29 +76,42 @@ class Stage:
         return list(self._works.values())
 
     def step(self, timeout: float, stop: threading.Event | None = None) -> int:
-        """One step; returns how many records it took."""
+        """One step; returns how many records it took, 0 when it was void because partitions moved."""
         self._between()
         batch = self._insist(lambda: self._session.poll(LARGEST_STEP, timeout), stop)
         began = time.perf_counter()
         for partition in batch.lost:
             self._works.pop(partition, None)
-        for partition in batch.gained:
-            snapshot = self._insist(partial(self._session.restore, partition), stop)
-            self._works[partition] = self._open(partition, Partition(snapshot.state))
-        outputs: dict[str, list[Record]] = {}
-        if batch.gaps:
-            outputs[LEDGER] = [_gap_record(gap) for gap in batch.gaps]
-        positions = {gap.partition: gap.end for gap in batch.gaps}
-        for partition, records in batch.records.items():
-            for topic, output in self._works[partition].step(records).items():
-                outputs.setdefault(topic, []).extend(output)
-            positions[partition] = records[-1].offset + 1
-        if positions:
-            changes = {partition: self._works[partition].state.changes() for partition in positions}
-            self._insist(lambda: self._session.commit(outputs, changes, positions), stop)
-            metrics.STEP_DURATION.labels(self.name).observe(time.perf_counter() - began)
+        try:
+            for partition in batch.gained:
+                snapshot = self._insist(partial(self._session.restore, partition), stop)
+                self._works[partition] = self._open(partition, Partition(snapshot.state))
+            steps = self._work(batch)
+            if steps:
+                self._insist(lambda: self._session.commit(steps), stop)
+                metrics.STEP_DURATION.labels(self.name).observe(time.perf_counter() - began)
+        except Moved as error:
+            log.warning("%s: %s; what was done since is void", self.name, error)
+            return 0
         metrics.HEARTBEAT.labels(self.name).set(now() / 1e6)
         return sum(len(records) for records in batch.records.values())
+
+    def _work(self, batch: Batch) -> dict[int, Step]:
+        """What the batch comes to, by partition."""
+        outputs: dict[int, dict[str, list[Record]]] = {}
+        positions: dict[int, int] = {}
+        for gap in batch.gaps:
+            outputs.setdefault(gap.partition, {}).setdefault(LEDGER, []).append(_gap_record(gap))
+            positions[gap.partition] = gap.end
+        for partition, records in batch.records.items():
+            mine = outputs.setdefault(partition, {})
+            for topic, output in self._works[partition].step(records).items():
+                mine.setdefault(topic, []).extend(output)
+            positions[partition] = records[-1].offset + 1
+        return {
+            partition: Step(position, outputs[partition], self._works[partition].state.changes())
+            for partition, position in positions.items()
+        }
 
     def _insist(self, action: Callable[[], T], stop: threading.Event | None) -> T:
         """Do it until it succeeds; once `stop` is set, a refusal is raised."""
@@ -106,7 +119,7 @@ class Stage:
         while True:
             try:
                 return action()
-            except Fenced:
+            except (Fenced, Moved):
                 raise
             except BusError as error:
                 if stop is not None and stop.is_set():

@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from almena.bus import Record, open_bus
+from almena.bus import Record, Step, open_bus
 from bench.measure import beside, rate, show
 
 COUNT = 20_000
@@ -43,7 +43,7 @@ def main() -> None:
             while left > 0:
                 batch = session.poll(min(2_000, left), 0)
                 left -= sum(map(len, batch.records.values()))
-                session.commit({}, {}, {p: found[-1].offset + 1 for p, found in batch.records.items()})
+                session.commit({p: Step(found[-1].offset + 1) for p, found in batch.records.items()})
             session.close()
 
         show("bus: read and commit, steps of 2,000", rate(COUNT, read))

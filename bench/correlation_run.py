@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from almena.bus import HITS, Session, open_bus
+from almena.bus import HITS, Session, Step, open_bus
 from almena.correlate import drive
 from almena.heap import settle
 from almena.state import State
@@ -193,7 +193,7 @@ def fill(folder: str, groups: int, hits: int, rounds: int) -> Filled:
     before = resident()
     for step in load.steps(One(START + number * spacing, number) for number in range(groups)):
         role.step(role.records(step))
-        session.commit({}, {0: role.changes()}, {0: 0})
+        session.commit({0: Step(0, {}, role.changes())})
     grown = resident() - before
     found = Filled(groups, sum(state.size() for state in role.partition.states()), grown, hits=hits)
     choose = random.Random(1)
@@ -209,7 +209,7 @@ def fill(folder: str, groups: int, hits: int, rounds: int) -> Filled:
         changes = role.changes()
         found.encode.append(watch.cpu)
         watch = Watch()
-        session.commit({}, {0: changes}, {0: 0})
+        session.commit({0: Step(0, {}, changes)})
         found.commit.append(watch.wall)
         found.entries = len(changes)
     session.close()

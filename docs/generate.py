@@ -41,7 +41,9 @@ def pages() -> dict[str, str]:
 def configuration() -> str:
     """All options of `almena.toml`, section by section."""
     from almena.app import components
+    from almena.bus.settings import KafkaSettings
     from almena.config import Agency, Config, CorrelateSettings, DetectSettings
+    from almena.store.settings import ElasticsearchSettings, EventSettings
 
     kinds = components()
     parts = [
@@ -54,6 +56,9 @@ def configuration() -> str:
         _section("`[agencies.<id>]`", Agency),
         _section("`[detect]`", DetectSettings),
         _section("`[correlate]`", CorrelateSettings),
+        _section("`[kafka]`", KafkaSettings),
+        _section("`[elasticsearch]`", ElasticsearchSettings),
+        _section("`[events]`", EventSettings),
     ]
     for name, kind in kinds.collectors.items():
         parts.append(_section(f'`[collectors.<name>]` with `type = "{name}"`', kind))

@@ -77,12 +77,17 @@ def sources_of(config: Config) -> dict[str, Source]:
     return found
 
 
-def bus_of(config: Config) -> Bus:
-    """The configured bus, with the topics of all roles."""
-    bus = open_bus(config.bus, partitions=config.partitions)
+def bus_of(config: Config, name: str = "") -> Bus:
+    """The configured bus, with the topics of all roles; `name` is who appends, see `open_bus`."""
+    bus = open_bus(config.bus, partitions=config.partitions, name=name, kafka=config.kafka, keep=int(config.keep_bus))
     for topic in TOPICS:
         bus.partitions(topic)
     return bus
+
+
+def store_of(config: Config) -> Store:
+    """The configured store."""
+    return open_store(config.store, config.elasticsearch)
 
 
 def member(role: str, name: str = "") -> str:
@@ -146,7 +151,7 @@ def opened(config: Config) -> Iterator[tuple[Bus, Store]]:
         scheme, _, path = url.partition(":")
         if scheme == "sqlite" and not Path(path).exists():
             raise UsageError(f"{path}: there is no installation; `--config FILE` names one, `almena up` starts it")
-    bus, store = bus_of(config), open_store(config.store)
+    bus, store = bus_of(config), store_of(config)
     try:
         yield bus, store
     finally:

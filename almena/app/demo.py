@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from almena.app import bus_of, configuration
+from almena.app import bus_of, configuration, store_of
 from almena.app.operate import ROLES, only_one
 from almena.app.terminal import Live, Report, waiting_password
 from almena.app.texts import Texts
@@ -29,7 +29,7 @@ from almena.demo.settings import Ports, demo_config, new_tokens
 from almena.drain import drain, end_time
 from almena.errors import AlmenaError, UsageError
 from almena.status import status
-from almena.store import ALERTS, ALL, Query, Store, open_store
+from almena.store import ALERTS, ALL, Query, Store
 from almena.supervisor import Supervisor
 
 READY_SECONDS = 60.0
@@ -114,7 +114,7 @@ def _live(config: Config, targets: Targets, supervisor: Supervisor, seed: int) -
     feeder = threading.Thread(target=feed, name="simulation")
     feeder.start()
     with (
-        closing(open_store(config.store)) as store,
+        closing(store_of(config)) as store,
         closing(bus_of(config)) as bus,
         Live(config, password=waiting_password(config, store), supervisor=supervisor) as screen,
     ):
@@ -150,7 +150,7 @@ def _once(data: Path, seed: int) -> int:
 
 def _settled(config: Config, sent: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Wait until everything sent is accounted for, end event time, and return status and alerts."""
-    with closing(open_store(config.store)) as store, closing(bus_of(config)) as bus:
+    with closing(store_of(config)) as store, closing(bus_of(config)) as bus:
         deadline = time.monotonic() + SETTLE_SECONDS
         while _accounted(store, bus) < sent and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -10,7 +10,7 @@ import signal
 import threading
 from pathlib import Path
 
-from almena.app import bus_of, detectors_of, member, operators_of, secret_of, sources_of
+from almena.app import bus_of, detectors_of, member, operators_of, secret_of, sources_of, store_of
 from almena.bus import EVENTS, HITS, TOPICS, Bus
 from almena.clock import now
 from almena.config import Config
@@ -67,7 +67,7 @@ def collect(config: Config) -> None:
     from collectors.parsers import PARSERS
 
     secret = secret_of(config)
-    bus = bus_of(config)
+    bus = bus_of(config, member("collect"))
     intake = Intake(bus, parsers=PARSERS, mask=Masker(secret.derive("masking")).mask, seal=secret.seal)
 
     async def main() -> None:
@@ -107,7 +107,7 @@ def detect(config: Config, stop: threading.Event, name: str) -> None:
     from almena.heap import settle
     from detectors.sigma.detector import SigmaDetector
 
-    bus = bus_of(config)
+    bus = bus_of(config, name)
     limits = Limits(Path(config.data) / NAME)
     rules = Reloading(config, "detect", name, bus)
     sigma = SigmaDetector(rules.ruleset, shadow=config.detect.shadow, over=limits.read())
@@ -144,7 +144,7 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
     from almena.correlate import Correlate
     from almena.heap import settle
 
-    bus = bus_of(config)
+    bus = bus_of(config, name)
     rules = Reloading(config, "correlate", name, bus)
     models = detectors_of(config)
     operators = operators_of(models, rules.ruleset, config.correlate.groups)
@@ -185,11 +185,11 @@ def console(config: Config) -> None:
     from almena.app.operate import expected_of
     from almena.console import create_app, ensure_admin, serve
     from almena.status import READERS, status
-    from almena.store import Scope, open_store
+    from almena.store import Scope
     from almena.supervisor import lifeline
 
     lifeline()
-    bus, store = bus_of(config), open_store(config.store)
+    bus, store = bus_of(config, member("console")), store_of(config)
     password = ensure_admin(store)
     if password is not None:
         tell_password(config, password)
@@ -238,9 +238,8 @@ def password_file(config: Config) -> Path:
 def desk(config: Config, stop: threading.Event, name: str) -> None:
     """Store alerts, dead letters and counts, and tell people."""
     from almena.desk.role import run
-    from almena.store import open_store
 
-    bus, store = bus_of(config), open_store(config.store)
+    bus, store = bus_of(config, name), store_of(config)
     folder = Path(config.path).parent if config.path else Path()
     halt = threading.Event()
     trimmer = threading.Thread(target=_trim, args=(bus, int(config.keep_bus), halt), name="trim", daemon=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
 from almena.errors import ConfigError
+
+if TYPE_CHECKING:
+    from almena.bus.settings import KafkaSettings
 
 EVENTS, HITS, ALERTS, DEAD, LEDGER = "events", "hits", "alerts", "dead", "ledger"
 """The topics: parsed events, hits and watermarks, alerts, sealed dead letters, and counts that must survive."""
@@ -77,8 +80,15 @@ class Snapshot(msgspec.Struct, frozen=True):
 Outputs: TypeAlias = Mapping[str, Sequence[Record]]
 """Records to append, by topic."""
 
-Changes: TypeAlias = Mapping[int, Mapping[str, bytes | None]]
-"""State to write, by partition and key; None deletes."""
+
+class Step(msgspec.Struct, frozen=True):
+    """What one partition has come to: all of it becomes visible together, or nothing does."""
+
+    position: int
+    """The offset of the next record to read."""
+    outputs: Outputs = {}
+    state: Mapping[str, bytes | None] = {}
+    """State to write, by key; None deletes."""
 
 
 class Session(Protocol):
@@ -90,8 +100,16 @@ class Session(Protocol):
     def restore(self, partition: int) -> Snapshot:
         """The committed state and position of a partition just gained; the poll that gained it reads on from there."""
 
-    def commit(self, outputs: Outputs, state: Changes, positions: Mapping[int, int]) -> None:
-        """All or nothing, as later sessions see it. Raises Fenced when a partition has a newer owner."""
+    def commit(self, steps: Mapping[int, Step]) -> None:
+        """Each partition's step: all of it or nothing, as later sessions see it.
+
+        What was refused may be tried again: whatever of it took place is not done twice. Raises Moved when a partition
+        is no longer this member's; the next poll tells which it has then, and all of them are restored anew. Raises
+        Fenced when another process has this member's name.
+        """
+
+    def alive(self) -> None:
+        """Say that a long step goes on, so that nobody takes over; at least every ten seconds. Raises Moved, Fenced."""
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
@@ -146,8 +164,14 @@ def partition_of(key: str, partitions: int) -> int:
     return zlib.crc32(key.encode("utf-8", "surrogatepass")) % partitions
 
 
-def open_bus(url: str, *, partitions: int = 4) -> Bus:
-    """The bus at `url`: `memory:` or `sqlite:PATH`; `partitions` counts for topics that do not exist yet."""
+def open_bus(
+    url: str, *, partitions: int = 4, name: str = "", kafka: KafkaSettings | None = None, keep: int = 0
+) -> Bus:
+    """The bus at `url`: `memory:`, `sqlite:PATH`, `kafka://HOST:PORT,...` or `kafka+confluent://HOST:PORT,...`.
+
+    `partitions` and `keep` (microseconds that records stay, 0 for ever) count for topics that do not exist yet. On
+    Kafka `name` is who appends: a process that comes back under its name ends at once what it had left open.
+    """
     scheme, _, rest = url.partition(":")
     match scheme:
         case "memory":

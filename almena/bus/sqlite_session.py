@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from time import monotonic, sleep, time_ns
 from typing import TYPE_CHECKING
 
-from almena.bus import Batch, Changes, Gap, Outputs, Position, Snapshot, Stored
+from almena.bus import Batch, Gap, Position, Snapshot, Step, Stored
 from almena.clock import SECOND
-from almena.errors import Fenced
+from almena.errors import Fenced, Moved
 
 if TYPE_CHECKING:
     from almena.bus.sqlite import SqliteBus
@@ -77,30 +77,27 @@ class SqliteSession:
             places = self._bus.query("SELECT position FROM owners WHERE topic = ? AND grp = ? AND partition = ?", *key)
         return Snapshot(dict(rows), int(places[0][0]))
 
-    def commit(self, outputs: Outputs, state: Changes, positions: Mapping[int, int]) -> None:
-        """All or nothing, as later sessions see it. Raises Fenced when a partition has a newer owner."""
-        for topic in outputs:
-            self._bus.partitions(topic)
-        key = (self._topic, self._group)
+    def commit(self, steps: Mapping[int, Step]) -> None:
+        """All steps in one transaction. Raises Moved when a partition is no longer this member's, or Fenced."""
+        for step in steps.values():
+            for topic in step.outputs:
+                self._bus.partitions(topic)
         with self._bus.transaction() as db:
-            for partition in {*state, *positions}:
-                row = db.execute(
-                    "SELECT instance, epoch FROM owners WHERE topic = ? AND grp = ? AND partition = ?",
-                    (*key, partition),
-                ).fetchone()
-                if row != (self._instance, self._epochs.get(partition)):
-                    raise Fenced(f"bus: {self._group}/{self._topic}/{partition} has a newer owner than {self._member}")
+            moved = [partition for partition in steps if not self._owns(db, partition)]
+            if not moved:
+                self._renew(db)
+                for partition, step in steps.items():
+                    self._write(db, partition, step)
+        if moved:
+            self._give_up(f"{self._group}/{self._topic}/{moved[0]} has a newer owner than {self._member}")
+
+    def alive(self) -> None:
+        """Renew the lease. Raises Moved when it had ended and somebody took a partition, or Fenced."""
+        with self._bus.transaction() as db:
+            moved = [partition for partition in self._epochs if not self._owns(db, partition)]
             self._renew(db)
-            self._bus.write(db, outputs)
-            for partition, changes in state.items():
-                gone = [(*key, partition, name) for name, value in changes.items() if value is None]
-                kept = [(*key, partition, name, value) for name, value in changes.items() if value is not None]
-                db.executemany("DELETE FROM state WHERE topic = ? AND grp = ? AND partition = ? AND key = ?", gone)
-                db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", kept)
-            db.executemany(
-                "UPDATE owners SET position = ? WHERE topic = ? AND grp = ? AND partition = ?",
-                [(position, *key, partition) for partition, position in positions.items()],
-            )
+        if moved:
+            self._give_up(f"{self._group}/{self._topic}/{moved[0]} has a newer owner than {self._member}")
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
@@ -139,17 +136,49 @@ class SqliteSession:
             reached[partition] = end
         return records, gaps, reached
 
+    def _owns(self, db: sqlite3.Connection, partition: int) -> bool:
+        """Whether the partition is still this member's; raises Fenced when another process has the member's name."""
+        key = (self._topic, self._group)
+        self._check_name(db)
+        row = db.execute(
+            "SELECT instance, epoch FROM owners WHERE topic = ? AND grp = ? AND partition = ?", (*key, partition)
+        ).fetchone()
+        return bool(row == (self._instance, self._epochs.get(partition)))
+
+    def _check_name(self, db: sqlite3.Connection) -> None:
+        row = db.execute(
+            "SELECT instance FROM members WHERE topic = ? AND grp = ? AND member = ?",
+            (self._topic, self._group, self._member),
+        ).fetchone()
+        if row is not None and row[0] != self._instance:
+            raise Fenced(f"bus: another process has joined {self._group} as {self._member!r}")
+
+    def _give_up(self, why: str) -> None:
+        """Let go of everything, so that the next poll takes what is free, from what was committed."""
+        self._lost += [partition for partition in self._epochs if partition not in self._gained]
+        self._gained.clear()
+        self._epochs.clear()
+        self._beat = -_HEARTBEAT
+        raise Moved(f"bus: {why}")
+
+    def _write(self, db: sqlite3.Connection, partition: int, step: Step) -> None:
+        key = (self._topic, self._group, partition)
+        self._bus.write(db, step.outputs)
+        gone = [(*key, name) for name, value in step.state.items() if value is None]
+        kept = [(*key, name, value) for name, value in step.state.items() if value is not None]
+        db.executemany("DELETE FROM state WHERE topic = ? AND grp = ? AND partition = ? AND key = ?", gone)
+        db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", kept)
+        db.execute(
+            "UPDATE owners SET position = ? WHERE topic = ? AND grp = ? AND partition = ?", (step.position, *key)
+        )
+
     def _balance(self) -> None:
         """Say that this member lives, give up what others should have, take what is free."""
         if monotonic() - self._beat < _HEARTBEAT:
             return
         key = (self._topic, self._group)
         with self._bus.transaction() as db:
-            row = db.execute(
-                "SELECT instance FROM members WHERE topic = ? AND grp = ? AND member = ?", (*key, self._member)
-            ).fetchone()
-            if row is not None and row[0] != self._instance:
-                raise Fenced(f"bus: another process has joined {self._group} as {self._member!r}")
+            self._check_name(db)
             until = self._until()
             db.execute(
                 "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", (*key, self._member, self._instance, until)

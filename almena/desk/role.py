@@ -18,7 +18,7 @@ from almena.desk.notify import Common, Log
 from almena.desk.outbox import Outbox
 from almena.desk.settings import DeskSettings
 from almena.desk.suppressions import Suppressions
-from almena.errors import StoreError
+from almena.errors import BusError, Fenced, Moved, StoreError
 from almena.stage import Stage, Work
 from almena.state import Partition
 from almena.store import Store
@@ -37,11 +37,16 @@ class Patient:
         state: Partition,
         step: Callable[[Sequence[Stored]], object],
         stop: threading.Event,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """Once `stop` is set, a failing step raises instead, and is done again by the next process."""
+        """Once `stop` is set, a failing step raises instead, and is done again by the next process.
+
+        `alive` is called while the store is down: the partition stays this process's.
+        """
         self.state = state
         self._step = step
         self._stop = stop
+        self._alive = alive
 
     def step(self, records: Sequence[Stored]) -> Mapping[str, list[Record]]:
         """Do the step, however long the store is down."""
@@ -55,8 +60,18 @@ class Patient:
                 if self._stop.wait(pause):
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE)
+                self._keep()
             else:
                 return {}
+
+    def _keep(self) -> None:
+        """Say that this member is still at work; where the bus is away too, the store is waited for all the same."""
+        try:
+            self._alive()
+        except (Fenced, Moved):
+            raise
+        except BusError as error:
+            log.warning("%s; waiting for the store and the bus", error)
 
 
 def run(
@@ -97,12 +112,14 @@ def run(
 
 
 def _reader(bus: Bus, topic: str, member: str, desk: Desk, store: Store, stop: threading.Event) -> Stage:
+    session = bus.session(topic, group="desk", member=member)
+
     def open_work(partition: int, state: Partition) -> Work:
         if topic == LEDGER:
-            return Patient(state, Ledger(partition, state, store).step, stop)
-        return Patient(state, desk.alerts if topic == ALERTS else desk.dead, stop)
+            return Patient(state, Ledger(partition, state, store).step, stop, session.alive)
+        return Patient(state, desk.alerts if topic == ALERTS else desk.dead, stop, session.alive)
 
-    return Stage("desk", bus.session(topic, group="desk", member=member), open_work)
+    return Stage("desk", session, open_work)
 
 
 def _together(

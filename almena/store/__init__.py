@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from almena.errors import ConfigError
+
+if TYPE_CHECKING:
+    from almena.store.settings import ElasticsearchSettings
 
 Document: TypeAlias = dict[str, Any]
 """A flat ECS document; `organization.id` says which agency it belongs to."""
@@ -122,8 +125,8 @@ class Store(Protocol):
         """Let go of files and connections."""
 
 
-def open_store(url: str) -> Store:
-    """The store at `url`: `memory:` or `sqlite:PATH`."""
+def open_store(url: str, settings: ElasticsearchSettings | None = None) -> Store:
+    """The store at `url`: `memory:`, `sqlite:PATH` or `https://HOST:9200,...`, reached as `settings` say."""
     scheme, _, rest = url.partition(":")
     match scheme:
         case "memory":

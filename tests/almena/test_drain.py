@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from almena.bus import ALERTS, EVENTS, HITS, TOPICS, Bus, Record, open_bus
+from almena.bus import ALERTS, EVENTS, HITS, TOPICS, Bus, Record, Step, open_bus
 from almena.drain import drain, end_time
 from almena.status import READERS
 
@@ -28,8 +28,10 @@ def work(bus: Bus, stop: threading.Event) -> None:
     while not stop.is_set():
         for topic, session in sessions.items():
             batch = session.poll(10, 0.0)
-            outputs: dict[str, list[Record]] = {}
-            for records in batch.records.values():
+            steps: dict[int, Step] = {}
+            for partition, records in batch.records.items():
+                outputs: dict[str, list[Record]] = {}
+                steps[partition] = Step(records[-1].offset + 1, outputs)
                 for record in records:
                     level = int(record.key or 0)
                     if topic == EVENTS:
@@ -37,7 +39,7 @@ def work(bus: Bus, stop: threading.Event) -> None:
                     elif topic == HITS:
                         outputs.setdefault(HITS if level < 5 else ALERTS, []).append(Record(str(level + 1), b""))
             if batch.records:
-                session.commit(outputs, {}, {p: found[-1].offset + 1 for p, found in batch.records.items()})
+                session.commit(steps)
             time.sleep(0.002)
 
 

@@ -93,7 +93,7 @@ def test_a_stop_ends_the_waiting_and_the_next_process_does_the_step(tmp_path: Pa
     assert copies(bus) == [b"1"]
 
 
-def test_who_was_replaced_ends(tmp_path: Path) -> None:
+def test_what_somebody_else_has_taken_over_is_done_once(caplog: pytest.LogCaptureFixture) -> None:
     bus = SqliteBus(":memory:", lease=0.05)
     bus.append("t", [Record("k", b"1")])
     zombie = stage(bus, "a")
@@ -101,9 +101,20 @@ def test_who_was_replaced_ends(tmp_path: Path) -> None:
     bus.append("t", [Record("k", b"2")])
     time.sleep(0.1)
     stage(bus, "b").step(0.0)
+    assert zombie.step(0.0) == 0
+    assert "newer owner" in caplog.text
+    assert sorted(copies(bus)) == [b"1", b"2"]
+
+
+def test_who_finds_another_under_its_name_ends() -> None:
+    bus = SqliteBus(":memory:")
+    bus.append("t", [Record("k", b"1")])
+    zombie = stage(bus, "a")
+    zombie.step(0.0)
+    stage(bus, "a").step(0.0)
+    bus.append("t", [Record("k", b"2")])
     with pytest.raises(Fenced):
         zombie.step(0.0)
-    assert sorted(copies(bus)) == [b"1", b"2"]
 
 
 def test_a_bus_that_refuses_for_good_is_raised_only_when_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:

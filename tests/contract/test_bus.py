@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from almena.bus import Position, Record, Session, Snapshot, open_bus, partition_of
+from almena.bus import Position, Record, Session, Snapshot, Step, open_bus, partition_of
 from almena.errors import BusError, ConfigError, Fenced
 
 
@@ -39,7 +39,7 @@ def drain(session: Session) -> dict[int, list[bytes]]:
             return seen
         for partition, records in batch.records.items():
             seen.setdefault(partition, []).extend(item.value for item in records)
-        session.commit({}, {}, {partition: records[-1].offset + 1 for partition, records in batch.records.items()})
+        session.commit({partition: Step(records[-1].offset + 1) for partition, records in batch.records.items()})
 
 
 def test_equal_keys_keep_their_order_and_reach_their_partition(url: str) -> None:
@@ -87,9 +87,9 @@ def test_a_step_is_atomic_and_resumes_where_it_was(url: str) -> None:
     assert batch.gained == [0]
     assert first.restore(0).position == 0
     assert len(batch.records[0]) == 4
-    first.commit({"hits": [record(100)]}, {0: {"seen": b"4", "gone": b"x"}}, {0: 4})
+    first.commit({0: Step(4, {"hits": [record(100)]}, {"seen": b"4", "gone": b"x"})})
     first.poll(4, 0)
-    first.commit({}, {0: {"seen": b"8", "gone": None}}, {0: 8})
+    first.commit({0: Step(8, {}, {"seen": b"8", "gone": None})})
     first.poll(4, 0)  # read, never committed
     first.close()
 
@@ -111,10 +111,10 @@ def test_a_snapshot_shows_what_was_committed_and_disturbs_nobody(url: str) -> No
     owner = bus.session("events", group="g", member="m")
     owner.poll(100, 0)
     state = {"a\x1fx": b"1", "a\x1fy": b"2", "a": b"3", "b\x1fx": b"4"}
-    owner.commit({}, {0: state, 1: {"a\x1fz": b"5"}}, {0: 3, 1: 1})
+    owner.commit({0: Step(3, {}, state), 1: Step(1, {}, {"a\x1fz": b"5"})})
     other = bus.session("events", group="another", member="m")
     other.poll(100, 0)
-    other.commit({}, {0: {"a\x1fother": b"6"}}, {0: 4})
+    other.commit({0: Step(4, {}, {"a\x1fother": b"6"})})
 
     assert bus.snapshot("events", "g", 0) == Snapshot(state, 3)
     assert bus.snapshot("events", "g", 1) == Snapshot({"a\x1fz": b"5"}, 1)
@@ -122,7 +122,7 @@ def test_a_snapshot_shows_what_was_committed_and_disturbs_nobody(url: str) -> No
     assert bus.snapshot("events", "g", 0, "c") == Snapshot({}, 3)
     assert bus.snapshot("events", "g", 0, "a", limit=2) == Snapshot({"a": b"3", "a\x1fx": b"1"}, 3)
 
-    owner.commit({"hits": [record(1)]}, {0: {"a\x1fx": None, "a\x1fy": b"7"}}, {0: 4})  # still the owner
+    owner.commit({0: Step(4, {"hits": [record(1)]}, {"a\x1fx": None, "a\x1fy": b"7"})})  # still the owner
     assert bus.snapshot("events", "g", 0, "a\x1f") == Snapshot({"a\x1fy": b"7"}, 4)
     assert bus.lag("events", "g") == {0: 0, 1: 3}
     assert owner.poll(100, 0).lost == []
@@ -137,7 +137,7 @@ def test_a_snapshot_gives_exactly_the_keys_with_the_prefix(keys: set[str], prefi
     bus = open_bus("memory:", partitions=1)
     session = bus.session("t", group="g", member="m")
     session.poll(1, 0)
-    session.commit({}, {0: dict.fromkeys(keys, b"x")}, {})
+    session.commit({0: Step(0, {}, dict.fromkeys(keys, b"x"))})
     assert set(bus.snapshot("t", "g", 0, prefix).state) == {key for key in keys if key.startswith(prefix)}
 
 
@@ -150,7 +150,7 @@ def test_a_snapshot_is_of_one_moment_while_another_process_writes(tmp_path: Path
 
     def write() -> None:
         for number in range(1, 60):
-            session.commit({}, {0: {f"k{key}": b"%d" % number for key in range(40)}}, {0: number})
+            session.commit({0: Step(number, {}, {f"k{key}": b"%d" % number for key in range(40)})})
         ended.set()
 
     writer = threading.Thread(target=write)
@@ -173,7 +173,9 @@ def test_a_newer_process_of_the_same_name_fences_the_older(url: str) -> None:
     heir = bus.session("events", group="g", member="detect-1")
     assert sorted(heir.poll(100, 0).gained) == [0, 1, 2, 3]
     with pytest.raises(Fenced):
-        zombie.commit({"hits": [record(1)]}, {partition: {"k": b"old"} for partition in positions}, positions)
+        zombie.commit(
+            {partition: Step(end, {"hits": [record(1)]}, {"k": b"old"}) for partition, end in positions.items()}
+        )
     assert sum(bus.ends("hits").values()) == 0
     assert heir.restore(0).state == {}
     time.sleep(1.1)  # heartbeats are a second apart

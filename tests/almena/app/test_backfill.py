@@ -24,7 +24,7 @@ from almena.app.backfill import backfill, default_name, digests_of
 from almena.app.operate import dead_list, dead_show
 from almena.bus import ALERTS as ALERT_TOPIC
 from almena.bus import DEAD as DEAD_TOPIC
-from almena.bus import EVENTS, HITS, Bus, Record, open_bus
+from almena.bus import EVENTS, HITS, Bus, Record, Step, open_bus
 from almena.clock import DAY, SECOND, format_time, now
 from almena.config import Config
 from almena.desk import role
@@ -248,7 +248,7 @@ def test_the_same_again_creates_nothing_and_live_state_stays_as_it_was(config: C
         for topic, group in ((EVENTS, "detect"), (HITS, "correlate")):
             session = bus.session(topic, group=group, member="m")
             session.poll(1, 0)
-            session.commit({}, {0: {"table": b"remembered", "watermark": b"7"}}, {0: 0})
+            session.commit({0: Step(0, {}, {"table": b"remembered", "watermark": b"7"})})
     before = live_part(config)
     assert run(config, path) == 1
     assert live_part(config) == before
@@ -421,7 +421,7 @@ def test_it_does_not_outrun_a_desk_that_works(config: Config, tmp_path: Path, mo
                 most[0] = max(most[0], lag(bus))
                 batch = session.poll(5, 0.01)
                 if batch.records:
-                    session.commit({}, {}, {p: records[-1].offset + 1 for p, records in batch.records.items()})
+                    session.commit({p: Step(records[-1].offset + 1) for p, records in batch.records.items()})
 
         reader = threading.Thread(target=read)
         reader.start()

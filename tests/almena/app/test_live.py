@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from almena.app.limits import Limits
 from almena.app.live import LiveRules
-from almena.bus import ALERTS, LEDGER, Bus, Record, open_bus
+from almena.bus import ALERTS, LEDGER, Bus, Record, Step, open_bus
 from almena.clock import MINUTE, SECOND, Span
 from almena.config import DetectSettings
 from almena.ecs import check
@@ -122,7 +122,7 @@ class Room:
         while batch := session.poll(1_000, 0.0).records:
             for partition, records in batch.items():
                 found += [msgspec.json.decode(record.value) for record in records]
-                session.commit({}, {}, {partition: records[-1].offset + 1})
+                session.commit({partition: Step(records[-1].offset + 1)})
         session.close()
         return found
 

@@ -9,7 +9,7 @@ import pytest
 
 from almena.alert import Alert
 from almena.app.remembered import Clock, Remembered, remembered
-from almena.bus import EVENTS, HITS, Bus, Stored, open_bus
+from almena.bus import EVENTS, HITS, Bus, Step, Stored, open_bus
 from almena.correlate import Correlate
 from almena.detect import hit_record
 from almena.hit import Hit, group_key, split_key
@@ -82,7 +82,7 @@ def saved(bus: Bus, hits: Sequence[Hit], *, mark: int, toy: Toy | None = None) -
     told = [watermark_records(EVENTS, source, marks, [1], 1)[0] for source in range(bus.partitions(EVENTS))]
     made = [hit_record(msgspec.structs.replace(each, detector=toy.name)) for each in hits]
     work.step([Stored(HITS, 1, at, 0, each.key, each.value, each.headers) for at, each in enumerate([*made, *told])])
-    session.commit({}, {1: work.state.changes()}, {})
+    session.commit({1: Step(0, {}, work.state.changes())})
     session.close()
 
 

@@ -16,7 +16,7 @@ from almena.app.reaching import reached
 from almena.app.remembered import Clock, Group, Remembered
 from almena.app.standing import Measured, Teller
 from almena.app.statecmd import find, measured_in, show
-from almena.bus import EVENTS, HITS, open_bus
+from almena.bus import EVENTS, HITS, Step, open_bus
 from almena.clock import FOREVER, MINUTE, SECOND, format_time, parse_time
 from almena.config import Config
 from almena.correlate import Correlate, owner
@@ -258,7 +258,7 @@ def test_an_installation_is_looked_at_while_nobody_runs(config: Config, capsys: 
     partition.state(owner(WebSession())).table("books", limit=5).put("sfa|portal", [1, 2, 3])
     session = bus.session(HITS, group="correlate", member="m")
     session.poll(1, 0)
-    session.commit({}, {0: partition.changes()}, {})
+    session.commit({0: Step(0, {}, partition.changes())})
     assert show(config, "web_session", "portal") == 0
     out = capsys.readouterr().out
     assert "books: valores 1, bytes 20\n  recuerda «sfa|portal»\n" in out
@@ -269,7 +269,7 @@ def test_an_installation_is_looked_at_while_nobody_runs(config: Config, capsys: 
     assert (found["rule"], found["tables"][0]["entries"], found["shadow"]) == ("web_session", 1, False)
     with pytest.raises(UsageError, match="there are es, en"):
         show(config, "web_session", language="fr")
-    session.commit({}, {}, {})  # it was disturbed by nobody
+    session.commit({0: Step(0)})  # it was disturbed by nobody
     bus.close()
 
 
@@ -299,7 +299,7 @@ def correlated(config: Config, events: Sequence[Event], mark: int) -> None:
         operators = operators_of((), rules)
         work = Correlate(partition, Partition(), operators=operators, event_partitions=bus.partitions(EVENTS))
         work.step(records)
-        session.commit({}, {partition: work.state.changes()}, {partition: records[-1].offset + 1})
+        session.commit({partition: Step(records[-1].offset + 1, {}, work.state.changes())})
     session.close()
     bus.close()
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from almena.bus import Gap, Position, Record, open_bus
+from almena.bus import Gap, Position, Record, Step, open_bus
 from almena.bus.sqlite import SqliteBus
 from almena.clock import HOUR
-from almena.errors import BusError, Fenced
+from almena.errors import BusError, Moved
 
 
 def records(count: int, start: int = 0) -> list[Record]:
@@ -32,7 +32,7 @@ def take_all(bus: SqliteBus, member: str) -> tuple[list[int], list[int]]:
     """What a member of that name gains now and reads, committed."""
     session = bus.session("t", group="g", member=member)
     batch = session.poll(10_000, 0.0)
-    session.commit({}, {}, {partition: found[-1].offset + 1 for partition, found in batch.records.items()})
+    session.commit({partition: Step(found[-1].offset + 1) for partition, found in batch.records.items()})
     return batch.gained, [int(item.value) for found in batch.records.values() for item in found]
 
 
@@ -57,8 +57,8 @@ def test_a_member_that_vanished_is_replaced_when_its_lease_ends_and_not_before(c
     assert take_all(bus, "b") == ([], [])
     clock.running += 2.0
     assert take_all(bus, "b") == ([0], [0, 1, 2, 3, 4])
-    with pytest.raises(Fenced):
-        gone.commit({"alerts": records(1)}, {}, {0: batch.records[0][-1].offset + 1})
+    with pytest.raises(Moved):
+        gone.commit({0: Step(batch.records[0][-1].offset + 1, {"alerts": records(1)})})
     assert sum(bus.ends("alerts").values()) == 0
 
 
@@ -68,7 +68,7 @@ def test_a_long_step_is_a_sign_of_life_once_it_commits(clock: Clock) -> None:
     slow.poll(10, 0.0)
     for _ in range(3):
         clock.running += 20.0
-        slow.commit({}, {0: {"k": b"v"}}, {0: 0})
+        slow.commit({0: Step(0, {}, {"k": b"v"})})
     clock.running += 20.0
     slow.restore(0)
     clock.running += 20.0
@@ -133,7 +133,7 @@ def test_a_damaged_batch_is_a_gap_and_the_next_is_read(tmp_path: Path) -> None:
     first, second = session.poll(100, 0.0), session.poll(100, 0.0)
     assert [int(item.value) for item in first.records[0]] == list(range(10))
     assert second.gaps == [Gap("t", 0, 10, 20, "damaged")]
-    session.commit({}, {}, {0: 20})
+    session.commit({0: Step(20)})
     assert [int(item.value) for item in session.poll(100, 0.0).records[0]] == list(range(20, 30))
 
 
@@ -331,7 +331,7 @@ def test_the_wal_stays_small_while_others_read_all_the_time(tmp_path: Path) -> N
         while not stop.is_set():
             batch = session.poll(500, 0.01)
             if batch.records:
-                session.commit({}, {}, {number: found[-1].offset + 1 for number, found in batch.records.items()})
+                session.commit({number: Step(found[-1].offset + 1) for number, found in batch.records.items()})
         bus.close()
 
     readers = [threading.Thread(target=read) for _ in range(3)]
