@@ -12,3 +12,5 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Speed is measured under bench/: a busy machine fails no test.
 settings.register_profile("almena", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("almena")
+
+pytest_plugins = ["servers"]
