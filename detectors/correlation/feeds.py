@@ -91,15 +91,16 @@ class Feed:
     keep: tuple[str, ...] = ()
     """Fields that travel in the hit, the most important first."""
 
-    def lacks(self, get: Get) -> str:
-        """Why an event is not counted: `group` or `field`; empty where it is."""
-        if joined(get, self.group) is None:
-            return "group"
-        return "field" if self.counted and counted(self.counted, self.rule.numeric, get) is None else ""
+    def key(self, agency: str, get: Get) -> str | None:
+        """The group of an event, None where it has none; events of two agencies are never counted together."""
+        values = joined(get, self.group)
+        return None if values is None else group_key(agency, *values)
 
-    def key(self, agency: str, get: Get) -> str:
-        """The group of an event that has one; events of two agencies are never counted together."""
-        return group_key(agency, *(joined(get, self.group) or ()))
+    def counts(self, get: Get) -> bool:
+        """Whether the event has what is counted, if anything is beside the event itself."""
+        if self.rule.numeric:
+            return scaled(get(self.counted[0])) is not None
+        return joined(get, self.counted) is not None
 
 
 def feed_of(rule: Correlation, read: str, leaf: str) -> Feed:
@@ -133,13 +134,14 @@ def result(feed: Feed, fields: dict[str, Any], made: Hit, ident: str) -> Hit | N
 
     `made` has what all its results share, `ident` is the id of the hit whose fields these are.
     """
-    if feed.lacks(fields.get):
+    group = feed.key(str(fields.get("organization.id", "")), fields.get)
+    if group is None or not feed.counts(fields.get):
         return None
     return Hit(
         time=made.time,
         id=ident,
         detector=feed.rule.id,
-        group=feed.key(str(fields.get("organization.id", "")), fields.get),
+        group=group,
         fields=fields,
         rule=made.rule,
         shadow=made.shadow or feed.rule.id in made.aside,

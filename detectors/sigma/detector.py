@@ -60,20 +60,26 @@ class Feeds:
         The agency is part of every group: events of two agencies are never counted together.
         """
 
+        feeds = self._feeds.get(rule.id)
+        if not feeds:
+            return
+        time, ident = event_time(event), f"{event.get('event.id', '')}/{rule.id}"
+        agency = str(event.get("organization.id", ""))
+
         def get(field: str) -> Any:
             value = view.value(field)
             return value if present(value) else None
 
-        for feed, aside in self._feeds.get(rule.id, ()):
-            reason = feed.lacks(get)
-            if reason:
-                self.skipped[feed.rule.id, reason] += 1
+        for feed, aside in feeds:
+            group = feed.key(agency, get)
+            if group is None or not feed.counts(get):
+                self.skipped[feed.rule.id, "group" if group is None else "field"] += 1
                 continue
             yield Hit(
-                time=event_time(event),
-                id=f"{event.get('event.id', '')}/{rule.id}",
+                time=time,
+                id=ident,
                 detector=feed.rule.id,
-                group=feed.key(str(event.get("organization.id", "")), get),
+                group=group,
                 fields=_kept(feed.keep, view),
                 rule=rule.id,
                 shadow=feed.rule.id in self._shadow,
@@ -225,9 +231,10 @@ def _holds_objects(value: object) -> bool:
 def _kept(names: Sequence[str], view: View) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     room = HIT_BYTES
+    value_of = view.value
     for name in names:
-        value = view.value(name)
-        if not present(value) or isinstance(value, dict):
+        value = value_of(name)
+        if value is None or not present(value) or isinstance(value, dict):
             continue
         if isinstance(value, (str, list)) or (isinstance(value, int) and not -WIDEST <= value < WIDEST):
             value = short(value)

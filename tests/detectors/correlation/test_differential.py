@@ -192,10 +192,12 @@ def hits_of(steps: Sequence[tuple[float, str, str, str | None, str | None, bool]
 def routed(chain: Sequence[CorrelationOperator], hits: Sequence[Hit]) -> list[Hit]:
     feeds = [feed for one in chain for feed in feeds_of(one.rule, one.readers)]
     return [
-        msgspec.structs.replace(hit, detector=feed.rule.id, group=feed.key("sfa", hit.fields.get))
+        msgspec.structs.replace(hit, detector=feed.rule.id, group=group)
         for hit in hits
         for feed in feeds
-        if feed.leaf == hit.rule and not feed.lacks(hit.fields.get)
+        if feed.leaf == hit.rule
+        and (group := feed.key("sfa", hit.fields.get)) is not None
+        and feed.counts(hit.fields.get)
     ]
 
 
@@ -299,7 +301,7 @@ def _one(rule: Correlation, hit: Hit, readers: Sequence[Correlation]) -> naive.O
     group = ""
     for reader in readers:
         feed = feed_of(reader, rule.id, hit.rule)
-        group = "" if feed.lacks(hit.fields.get) else feed.key("sfa", hit.fields.get)
+        group = (feed.key("sfa", hit.fields.get) or "") if feed.counts(hit.fields.get) else ""
     return naive.One(hit.time, hit.id, hit.rule, value, group=group)
 
 

@@ -56,10 +56,12 @@ def chain(correlation: str, more: str = "") -> list[CorrelationOperator]:
 def run_chain(tested: Sequence[CorrelationOperator], hits: Sequence[Hit]) -> list[Alert]:
     feeds = [feed for one in tested for feed in feeds_of(one.rule, one.readers)]
     routed = [
-        msgspec.structs.replace(item, detector=feed.rule.id, group=feed.key("sfa", item.fields.get))
+        msgspec.structs.replace(item, detector=feed.rule.id, group=group)
         for item in hits
         for feed in feeds
-        if feed.leaf == item.rule and not feed.lacks(item.fields.get)
+        if feed.leaf == item.rule
+        and (group := feed.key("sfa", item.fields.get)) is not None
+        and feed.counts(item.fields.get)
     ]
     return list(run_all(tested, routed))
 
