@@ -104,11 +104,15 @@ def demo(
     data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path("data"),
     port: Annotated[int, typer.Option(help="Port of the console on 127.0.0.1; 0 for any.", min=0, max=65_535)] = 8080,
     seed: Annotated[int, typer.Option(help="Seed of the simulated traffic.")] = 1,
+    bus: Annotated[str, typer.Option(help="URL of a bus on Kafka, instead of a file.")] = "",
+    store: Annotated[str, typer.Option(help="URL of a store on Elasticsearch, instead of a file.")] = "",
 ) -> None:
     """Run everything on this machine with simulated traffic, attacks and frauds."""
     from almena.app.demo import run
+    from almena.demo.settings import Cluster
 
-    raise typer.Exit(run(data=data, port=port, seed=seed, once=once))
+    cluster = Cluster(bus=bus, store=store) if bus or store else None
+    raise typer.Exit(run(data=data, port=port, seed=seed, once=once, cluster=cluster))
 
 
 @app.command(epilog="Example: almena up --config /etc/almena/almena.toml")

@@ -72,6 +72,25 @@ class CorrelateSettings:
 
 
 @dataclass(kw_only=True)
+class WorkerSettings:
+    """How many processes of a role `almena up` starts here; together with other machines' at most one a partition."""
+
+    detect: int = 1
+    """Processes that run rules over events, 1 to 64."""
+    correlate: int = 1
+    """Processes that run correlations and baselines over hits, 1 to 64."""
+
+    def __post_init__(self) -> None:
+        for name, count in self.counts().items():
+            if not 1 <= count <= 64:
+                raise ConfigError(f"{name}: {count} is not between 1 and 64")
+
+    def counts(self) -> dict[str, int]:
+        """Processes by role."""
+        return {"detect": self.detect, "correlate": self.correlate}
+
+
+@dataclass(kw_only=True)
 class Config:
     """The whole configuration of an installation; each field is a key of `almena.toml`."""
 
@@ -98,6 +117,8 @@ class Config:
     """`[detect]`: rules in shadow, and what a rule may cost."""
     correlate: CorrelateSettings = field(default_factory=CorrelateSettings)
     """`[correlate]`: what correlations may remember."""
+    workers: WorkerSettings = field(default_factory=WorkerSettings)
+    """`[workers]`: how many processes share the work of a role on this machine."""
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     """`[kafka]`: how a bus on Kafka is reached."""
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)

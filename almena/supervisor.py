@@ -9,6 +9,7 @@ import logging.handlers
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -37,6 +38,13 @@ _YOUNG = 10.0
 _PATIENCE = 15.0
 
 
+def units(roles: Sequence[str], workers: Mapping[str, int]) -> list[str]:
+    """What to start where roles have several workers: the role's name for the first, `detect.2` for the next."""
+    return [
+        role if number == 1 else f"{role}.{number}" for role in roles for number in range(1, workers.get(role, 1) + 1)
+    ]
+
+
 @dataclass
 class _Role:
     name: str
@@ -52,7 +60,7 @@ class Supervisor:
     """The processes of one configuration."""
 
     roles: Sequence[str]
-    """Role names, in the order they start; they end in the reverse order."""
+    """Names of `units`, in the order they start; they end in the reverse order."""
     config: Path
     """The configuration every role reads."""
     data: Path
@@ -109,7 +117,7 @@ class Supervisor:
         return clean
 
     def pid(self, name: str) -> int | None:
-        """The process id of a role, while it runs."""
+        """The process id of a unit, while it runs."""
         for role in self._running:
             if role.name == name and role.process is not None and role.process.poll() is None:
                 return role.process.pid
@@ -123,7 +131,10 @@ class Supervisor:
         environment = {**os.environ, **self.extra, "PROMETHEUS_MULTIPROC_DIR": str(self._metrics)}
         environment["ALMENA_SUPERVISED"] = "1"
         environment["ALMENA_RESTARTED"] = "1" if role.restarts else ""
-        command = [sys.executable, "-m", "almena", role.name, "--config", str(self.config)]
+        kind, _, number = role.name.partition(".")
+        command = [sys.executable, "-m", "almena", kind, "--config", str(self.config)]
+        if number:
+            command += ["--member", f"{socket.gethostname()}.{number}"]
         output = subprocess.PIPE if self.quiet else None
         role.started = time.monotonic()
         try:

@@ -42,7 +42,7 @@ def configuration() -> str:
     """All options of `almena.toml`, section by section."""
     from almena.app import components
     from almena.bus.settings import KafkaSettings
-    from almena.config import Agency, Config, CorrelateSettings, DetectSettings
+    from almena.config import Agency, Config, CorrelateSettings, DetectSettings, WorkerSettings
     from almena.store.settings import ElasticsearchSettings, EventSettings
 
     kinds = components()
@@ -56,6 +56,7 @@ def configuration() -> str:
         _section("`[agencies.<id>]`", Agency),
         _section("`[detect]`", DetectSettings),
         _section("`[correlate]`", CorrelateSettings),
+        _section("`[workers]`", WorkerSettings),
         _section("`[kafka]`", KafkaSettings),
         _section("`[elasticsearch]`", ElasticsearchSettings),
         _section("`[events]`", EventSettings),

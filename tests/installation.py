@@ -16,20 +16,19 @@ from typing import Any
 import httpx
 import msgspec
 
-from almena.app import configuration
+from almena.app import bus_of, configuration, store_of
 from almena.app.operate import ROLES
-from almena.bus import open_bus
 from almena.config import Config
 from almena.drain import drain, end_time
 from almena.status import status
-from almena.store import ALERTS, ALL, Query, open_store
+from almena.store import ALERTS, ALL, Query
 from almena.supervisor import Supervisor
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 TOML = """
-bus = "sqlite:{data}/bus.sqlite"
-store = "sqlite:{data}/store.sqlite"
+bus = "{bus}"
+store = "{store}"
 data = "{data}"
 partitions = {partitions}
 
@@ -61,6 +60,15 @@ listen = "127.0.0.1:{console}"
 """
 
 
+CLUSTER = """
+[kafka]
+prefix = "{prefix}"
+[elasticsearch]
+prefix = "{prefix}"
+replicas = 0
+"""
+
+
 def free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -71,6 +79,7 @@ class Installation:
     """One installation under `folder`; `start` it, send to it, and ask it.
 
     `data` is the folder of bus, store and all that is written, `patience` how long a request waits to be durable.
+    `bus` and `store` are URLs of servers instead of files, `prefix` what their topics and indices are called.
     """
 
     def __init__(
@@ -83,6 +92,9 @@ class Installation:
         patience: str = "30s",
         lateness: str = "1h",
         roles: Sequence[str] = ROLES,
+        bus: str = "",
+        store: str = "",
+        prefix: str = "",
     ) -> None:
         self.folder = folder
         self.data = folder / data
@@ -98,8 +110,10 @@ class Installation:
                 console=self.console,
                 token=TOKEN,
                 folder=folder,
-                more=more,
+                more=f"{CLUSTER.format(prefix=prefix)}{more}" if prefix else more,
                 data=data,
+                bus=bus or f"sqlite:{data}/bus.sqlite",
+                store=store or f"sqlite:{data}/store.sqlite",
                 patience=patience,
                 lateness=lateness,
             )
@@ -174,7 +188,7 @@ class Installation:
     def settle(self, events: int, *, end: bool = True, seconds: float = 120) -> dict[str, Any]:
         """Wait until `events` are stored or dead and nothing waits to be read; `end` moves event time to its end."""
         self.wait_for(lambda: self.total() >= events, f"{events} events to be seen", seconds)
-        bus = open_bus(self.config.bus)
+        bus = bus_of(self.config)
         try:
             if end:
                 end_time(bus)
@@ -184,7 +198,7 @@ class Installation:
         return self.status()
 
     def status(self) -> dict[str, Any]:
-        bus, store = open_bus(self.config.bus), open_store(self.config.store)
+        bus, store = bus_of(self.config), store_of(self.config)
         try:
             return status(store, bus)
         finally:
@@ -196,7 +210,7 @@ class Installation:
         return int(found["events"] + found["dead_letters"] + found["drops"])
 
     def alerts(self) -> list[dict[str, Any]]:
-        store = open_store(self.config.store)
+        store = store_of(self.config)
         try:
             found, cursor = [], None
             while True:

@@ -25,12 +25,12 @@ from almena.app.texts import Texts
 from almena.bus import Bus
 from almena.config import Config
 from almena.demo.play import Targets, live, once
-from almena.demo.settings import Ports, demo_config, new_tokens
+from almena.demo.settings import Cluster, Ports, demo_config, new_tokens
 from almena.drain import drain, end_time
 from almena.errors import AlmenaError, UsageError
 from almena.status import status
 from almena.store import ALERTS, ALL, Query, Store
-from almena.supervisor import Supervisor
+from almena.supervisor import Supervisor, units
 
 READY_SECONDS = 60.0
 """How long the roles may take to answer."""
@@ -42,16 +42,18 @@ ONCE_LATENESS = "2h"
 """`--once` plays the last 45 minutes at once: nothing of that is late."""
 
 
-def run(*, data: Path, port: int, seed: int, once: bool) -> int:
+def run(*, data: Path, port: int, seed: int, once: bool, cluster: Cluster | None = None) -> int:
     """Run the demo until Ctrl-C, or play everything once; returns the exit code."""
     if once:
-        return _once(data / "once", seed)
-    with installation(data, port, once=False) as (config, targets, supervisor):
+        return _once(data / "once", seed, cluster)
+    with installation(data, port, once=False, cluster=cluster) as (config, targets, supervisor):
         return _live(config, targets, supervisor, seed)
 
 
 @contextlib.contextmanager
-def installation(data: Path, port: int, *, once: bool) -> Iterator[tuple[Config, Targets, Supervisor]]:
+def installation(
+    data: Path, port: int, *, once: bool, cluster: Cluster | None = None
+) -> Iterator[tuple[Config, Targets, Supervisor]]:
     """The roles, running on a configuration of their own."""
     ports = Ports(console=_checked(port) if port else _free(), http=_free(), udp=_free(socket.SOCK_DGRAM), tcp=_free())
     data.mkdir(parents=True, exist_ok=True)
@@ -69,13 +71,15 @@ def installation(data: Path, port: int, *, once: bool) -> Iterator[tuple[Config,
     file = folder / "almena.toml"
     lateness = ONCE_LATENESS if once else "5s"
     file.touch(mode=0o600)
-    text = demo_config(ports=ports, nginx=nginx, tokens=tokens, data=folder, lateness=lateness, expect=not once)
+    text = demo_config(
+        ports=ports, nginx=nginx, tokens=tokens, data=folder, lateness=lateness, expect=not once, cluster=cluster
+    )
     file.write_text(text, "utf-8")
     config = configuration(file)
     logging.basicConfig(filename=folder / "demo.log", level=logging.INFO, force=True, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with only_one(config):
-        supervisor = Supervisor(ROLES, file, folder, quiet=True)
+        supervisor = Supervisor(units(ROLES, config.workers.counts()), file, folder, quiet=True)
         supervisor.start()
         try:
             _await_ready(supervisor, ports, folder)
@@ -128,11 +132,11 @@ def _live(config: Config, targets: Targets, supervisor: Supervisor, seed: int) -
     return 0
 
 
-def _once(data: Path, seed: int) -> int:
+def _once(data: Path, seed: int, cluster: Cluster | None) -> int:
     """Play the past with every scene; 1 when a scene was missed or the sum does not hold."""
     shutil.rmtree(data, ignore_errors=True)
     began = time.monotonic()
-    with installation(data, 0, once=True) as (config, targets, supervisor):
+    with installation(data, 0, once=True, cluster=cluster) as (config, targets, supervisor):
         stop = threading.Event()
         watcher = threading.Thread(target=supervisor.watch, args=(stop,))
         watcher.start()

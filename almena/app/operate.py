@@ -27,7 +27,7 @@ from almena.errors import ParseError, UsageError
 from almena.event import encode
 from almena.status import status
 from almena.store import ALL, DEAD, Filter, Query, Store, Versioned
-from almena.supervisor import Supervisor
+from almena.supervisor import Supervisor, units
 from almena.words import safe
 
 ROLES = ("collect", "detect", "correlate", "desk", "console")
@@ -50,7 +50,7 @@ def up(path: Path | None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with only_one(config):
-        supervisor = Supervisor(ROLES, file, Path(config.data))
+        supervisor = Supervisor(units(ROLES, config.workers.counts()), file, Path(config.data))
         supervisor.start()
         if not sys.stdin.isatty():  # there it would mean that the terminal is closed
             signal.signal(signal.SIGHUP, lambda *_: reload(supervisor))
@@ -61,9 +61,9 @@ def up(path: Path | None) -> int:
 
 def reload(supervisor: Supervisor) -> None:
     """Let the roles that run rules read them again."""
-    for role in ("detect", "correlate"):
-        pid = supervisor.pid(role)
-        if pid is not None:
+    for unit in supervisor.roles:
+        pid = supervisor.pid(unit)
+        if pid is not None and unit.partition(".")[0] in ("detect", "correlate"):
             os.kill(pid, signal.SIGHUP)
 
 

@@ -53,6 +53,20 @@ class Ports:
     """The console."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Servers that the demo's bus and store are on."""
+
+    bus: str = ""
+    """URL of the bus; the demo's own file when empty."""
+    store: str = ""
+    """URL of the store; the demo's own file when empty."""
+    prefix: str = "almena-demo"
+    """What the demo's topics and indices are called."""
+    workers: int = 2
+    """Processes of detect and of correlate."""
+
+
 def agency_of(source: str) -> str:
     """The agency that a source of the simulation belongs to."""
     return _AGENCY.get(source, "cdo")
@@ -76,14 +90,15 @@ def demo_config(
     data: Path | None = None,
     lateness: str = "5s",
     expect: bool = True,
+    cluster: Cluster | None = None,
 ) -> str:
     """The text of `almena.toml` for the demo.
 
     `nginx` is the access log to tail, `tokens` the secrets of `HTTP_SOURCES`; `data` the folder of bus, store and
     keys (`data` beside the file when None). For `play.once`, `lateness` must span the whole past, and `expect` be
-    False: the sources fall silent afterwards, and that is no alert.
+    False: the sources fall silent afterwards, and that is no alert. With a `cluster`, bus and store are there.
     """
-    parts = [_head(data, lateness)]
+    parts = [_head(data, lateness, cluster)]
     parts += [f"[agencies.{key}]\nname = {_text(name)}\n" for key, name in AGENCIES.items()]
     for transport, port in (("udp", ports.udp), ("tcp", ports.tcp)):
         name = f"servers-{transport}"
@@ -103,15 +118,17 @@ def demo_config(
     return "\n".join(parts)
 
 
-def _head(data: Path | None, lateness: str) -> str:
+def _head(data: Path | None, lateness: str, cluster: Cluster | None) -> str:
     lines = [f'lateness = "{lateness}"']
     if data is not None:
-        bus, store = data / "bus.sqlite", data / "store.sqlite"
-        lines += [
-            f"data = {_text(str(data))}",
-            f"bus = {_text(f'sqlite:{bus}')}",
-            f"store = {_text(f'sqlite:{store}')}",
-        ]
+        bus, store = f"sqlite:{data / 'bus.sqlite'}", f"sqlite:{data / 'store.sqlite'}"
+        if cluster is not None:
+            bus, store = cluster.bus or bus, cluster.store or store
+        lines += [f"data = {_text(str(data))}", f"bus = {_text(bus)}", f"store = {_text(store)}"]
+    if cluster is not None:
+        lines += [f"[workers]\ndetect = {cluster.workers}\ncorrelate = {cluster.workers}"]
+        lines += [f"[kafka]\nprefix = {_text(cluster.prefix)}", f"[elasticsearch]\nprefix = {_text(cluster.prefix)}"]
+        lines += ["replicas = 0"]  # one server alone can hold no copies
     return "\n".join(lines) + "\n"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from almena.supervisor import Supervisor, _keep
+from almena.supervisor import Supervisor, _keep, units
 
 
 def tended(place: Supervisor, condition: Callable[[int | None], bool]) -> None:
@@ -96,3 +96,20 @@ def test_a_start_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
     os.kill(pid, 9)
     tended(place, lambda new: new not in (None, pid))
     assert place.stop()
+
+
+def test_roles_with_several_workers_are_several_units() -> None:
+    assert units(["collect", "detect", "desk"], {"detect": 3, "correlate": 2}) == [
+        *("collect", "detect", "detect.2", "detect.3", "desk")
+    ]
+
+
+def test_each_worker_has_a_name_of_its_own(tmp_path: Path) -> None:
+    place = Supervisor(["detect", "detect.2"], tmp_path / "almena.toml", tmp_path, quiet=True)
+    place.start()
+    try:
+        lines = {unit: Path(f"/proc/{place.pid(unit)}/cmdline").read_bytes().split(b"\0") for unit in place.roles}
+    finally:
+        place.stop()
+    assert b"--member" not in lines["detect"]
+    assert lines["detect.2"][lines["detect.2"].index(b"--member") + 1].endswith(b".2")
