@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from almena.bus.settings import KafkaSettings
+from almena.bus.settings import KafkaSettings, SpoolSettings
 from almena.clock import DAY, MINUTE, SECOND, Span
 from almena.errors import ConfigError
 from almena.store.settings import ElasticsearchSettings, EventSettings
@@ -121,6 +121,8 @@ class Config:
     """`[workers]`: how many processes share the work of a role on this machine."""
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     """`[kafka]`: how a bus on Kafka is reached."""
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
+    """`[spool]`: what collectors keep while Kafka is away."""
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     """`[elasticsearch]`: how a store on Elasticsearch is reached."""
     events: EventSettings = field(default_factory=EventSettings)

@@ -46,6 +46,13 @@ BUS_LAG = Gauge(
     multiprocess_mode="mostrecent",
 )
 BUS_GAPS = Counter("almena_bus_gap_records_total", "Records trimmed or damaged before they were read.", ["topic"])
+SPOOL_RECORDS = Gauge(
+    "almena_spool_records", "Records that wait on disk because the bus refuses.", multiprocess_mode="livesum"
+)
+SPOOL_BYTES = Gauge("almena_spool_bytes", "Bytes of what waits on disk for the bus.", multiprocess_mode="livesum")
+SPOOL_OLDEST = Gauge(
+    "almena_spool_oldest_seconds", "How long the oldest record on disk has waited.", multiprocess_mode="livemax"
+)
 STEP_DURATION = Histogram(
     "almena_step_duration_seconds", "One atomic step of a role.", ["stage"], buckets=_STEP_BUCKETS
 )

@@ -16,7 +16,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from almena import metrics
-from almena.bus import DEAD, EVENTS, LEDGER, Bus, Record, partition_of
+from almena.bus import DEAD, EVENTS, LEDGER, Record, partition_of
+from almena.bus.spool import Appendable
 from almena.clock import SECOND, format_time, now
 from almena.errors import BusError, ConfigError, ParseError
 from almena.event import Event, encode, event_time
@@ -35,7 +36,7 @@ class Intake:
 
     def __init__(
         self,
-        bus: Bus,
+        bus: Appendable,
         *,
         parsers: Mapping[str, Parser],
         mask: Callable[[Event], Event],
@@ -222,7 +223,7 @@ class _Writer(threading.Thread):
     """The one thread that appends: what waits meanwhile joins the next write."""
 
     def __init__(
-        self, bus: Bus, written: Callable[[Sequence[_Job], Exception | None], None], tick: float, grace: float
+        self, bus: Appendable, written: Callable[[Sequence[_Job], Exception | None], None], tick: float, grace: float
     ) -> None:
         super().__init__(name="intake", daemon=True)
         self.trouble: str | None = None
@@ -330,7 +331,7 @@ class _Writer(threading.Thread):
         return [Record("", b"", {"marker": "idle"}, partition=number) for number in quiet]
 
     def _append(self, topic: str, records: Sequence[Record]) -> None:
-        self._insist(lambda: self._bus.append(topic, records))
+        self._insist(lambda: self._bus.append_all({topic: records}))
 
     def _insist(self, action: Callable[[], Any]) -> Any:
         """Do it until it succeeds; when closing, only as long as the grace lasts."""

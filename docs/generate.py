@@ -41,7 +41,7 @@ def pages() -> dict[str, str]:
 def configuration() -> str:
     """All options of `almena.toml`, section by section."""
     from almena.app import components
-    from almena.bus.settings import KafkaSettings
+    from almena.bus.settings import KafkaSettings, SpoolSettings
     from almena.config import Agency, Config, CorrelateSettings, DetectSettings, WorkerSettings
     from almena.store.settings import ElasticsearchSettings, EventSettings
 
@@ -58,6 +58,7 @@ def configuration() -> str:
         _section("`[correlate]`", CorrelateSettings),
         _section("`[workers]`", WorkerSettings),
         _section("`[kafka]`", KafkaSettings),
+        _section("`[spool]`", SpoolSettings),
         _section("`[elasticsearch]`", ElasticsearchSettings),
         _section("`[events]`", EventSettings),
     ]

@@ -80,8 +80,12 @@ def sources_of(config: Config) -> dict[str, Source]:
 def bus_of(config: Config, name: str = "") -> Bus:
     """The configured bus, with the topics of all roles; `name` is who appends, see `open_bus`."""
     bus = open_bus(config.bus, partitions=config.partitions, name=name, kafka=config.kafka, keep=int(config.keep_bus))
-    for topic in TOPICS:
-        bus.partitions(topic)
+    try:
+        for topic in TOPICS:
+            bus.partitions(topic)
+    except BaseException:
+        bus.close()
+        raise
     return bus
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from almena.app import bus_of, detectors_of, member, operators_of, secret_of, sources_of, store_of
 from almena.bus import EVENTS, HITS, TOPICS, Bus
+from almena.bus.spool import Later, Spool
 from almena.clock import now
 from almena.config import Config
 from almena.errors import AlmenaError, BusError, Fenced
@@ -67,7 +68,7 @@ def collect(config: Config) -> None:
     from collectors.parsers import PARSERS
 
     secret = secret_of(config)
-    bus = bus_of(config, member("collect"))
+    bus = spooled(config) if config.bus.startswith("kafka") else bus_of(config, member("collect"))
     intake = Intake(bus, parsers=PARSERS, mask=Masker(secret.derive("masking")).mask, seal=secret.seal)
 
     async def main() -> None:
@@ -88,6 +89,18 @@ def collect(config: Config) -> None:
         raise _told(group) from group
     finally:
         bus.close()
+
+
+def spooled(config: Config) -> Spool:
+    """The bus behind a file for what it refuses; it may be away at the start."""
+    later = Later(lambda: bus_of(config, member("collect")))
+    try:
+        later.reach()
+    except Fenced:
+        raise
+    except BusError as error:
+        log.error("the bus is away at the start: %s", error)
+    return Spool(later, Path(config.data) / "spool.sqlite", config.spool.megabytes * MEGABYTE)
 
 
 def _told(failure: BaseException) -> BaseException:

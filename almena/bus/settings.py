@@ -45,3 +45,19 @@ class KafkaSettings:
     def secret(self) -> str:
         """The password; raises ConfigError when its file cannot be read."""
         return secret_in(self.password, self.password_file, "password_file")
+
+
+@dataclass(kw_only=True)
+class SpoolSettings:
+    """Where collectors keep what a bus on Kafka refuses: `<data>/spool.sqlite`, until it accepts again.
+
+    When that is full, senders that wait for an answer are told to come back, files are read no further, and what
+    datagrams then lose is counted.
+    """
+
+    megabytes: int = 1024
+    """The most that waits there, compressed, 0 to 1000000; with 0 nothing is kept."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.megabytes <= 1_000_000:
+            raise ConfigError(f"megabytes: {self.megabytes} is not between 0 and 1000000")

@@ -314,9 +314,13 @@ class SqliteBus:
 
     def _refusal(self, what: str, error: sqlite3.Error | OSError) -> BusError:
         """The error as a person reads it: which file, what did not happen, and what to do."""
-        code = getattr(error, "sqlite_errorname", None) or ""
-        advice = next((f"; {text}" for name, text in _ADVICE.items() if code.startswith(name)), "")
-        return BusError(f"bus {self._path}: {what}: {error}{advice}")
+        return BusError(f"bus {self._path}: {what}: {error}{advice(error)}")
+
+
+def advice(error: sqlite3.Error | OSError) -> str:
+    """What a person can do about the error, behind a semicolon; nothing where that is not known."""
+    code = getattr(error, "sqlite_errorname", None) or ""
+    return next((f"; {text}" for name, text in _ADVICE.items() if code.startswith(name)), "")
 
 
 def _behind(prefix: str) -> str | None:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sinks import events, letters, stored, until, words
 
 from almena import metrics
-from almena.bus import Bus, Position, Record, open_bus
+from almena.bus import Bus, Outputs, Position, open_bus
 from almena.clock import parse_time
 from almena.errors import BusError, ConfigError
 from almena.event import Event
@@ -40,12 +40,12 @@ class Refusing:
         self.appends = 0
         self.pause = 0.0
 
-    def append(self, topic: str, records: Sequence[Record]) -> None:
+    def append_all(self, outputs: Outputs) -> None:
         if self.shut:
             raise BusError("disk full")
         time.sleep(self.pause)
         self.appends += 1
-        self.bus.append(topic, records)
+        self.bus.append_all(outputs)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.bus, name)
