@@ -26,6 +26,8 @@ class Source:
     """How often it speaks at least; silence beyond that raises an alert."""
     lateness: Span = Span(5 * SECOND)
     """How late its events may come and still count in live windows."""
+    resent: bool = True
+    """Whether what was not acknowledged comes again; what comes only once is counted when it is lost."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ import time
 import zlib
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -69,7 +69,7 @@ class Syslog(Common):
     async def run(self, name: str, sink: Sink) -> None:
         """Listen until cancelled."""
         where = f"collectors.{name}"
-        source = self.source(name)
+        source = replace(self.source(name), resent=False)
         if self.transport == "udp":
             with bound(socket.SOCK_DGRAM, self.listen, where) as sock:
                 self.address = peer(sock.getsockname())

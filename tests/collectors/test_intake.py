@@ -215,6 +215,8 @@ def test_while_the_bus_refuses_nothing_is_acknowledged_and_nothing_is_lost(bus: 
     assert [event["message"] for event in events(bus.bus)] == ["held"]
     (drop,) = letters(bus.bus, "ledger")
     assert drop.pop("time")
+    assert len(drop.pop("lane")) == 16
+    assert drop.pop("seq") == 0
     assert drop == {"kind": "drop", "source": "portal", "agency": "finanzas", "reason": "kernel", "count": 3}
 
 
