@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(path for package in ("almena", "collectors", "detectors") for path in (ROOT / package).rglob("*.py"))
 
-UPWARD = {"almena/app", "almena/demo", "almena/cli.py", "almena/__main__.py"}
+UPWARD = {"almena/app", "almena/demo", "almena/cli", "almena/__main__.py"}
 """The composition root, the simulation that plays against it, and the command line: all that knows components."""
 
 HEAVY = ("sklearn", "scipy", "numpy", "scapy", "sigma", "starlette", "uvicorn", "cryptography", "httpx", "evtx")

@@ -80,6 +80,30 @@ def only_one(config: Config) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def at_work(config: Config) -> Iterator[None]:
+    """Hold, with others, that a role runs on this folder; raises UsageError while `idle` is held."""
+    data = Path(config.data)
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "roles.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{data}: a restore or a move is under way; start again when it is done") from None
+        yield
+
+
+@contextlib.contextmanager
+def idle(config: Config) -> Iterator[None]:
+    """Hold that no role runs on this installation's folder; raises UsageError when one does."""
+    with only_one(config), (Path(config.data) / "roles.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{config.data}: a role of Almena runs there; stop all of them first") from None
+        yield
+
+
 def expected_of(config: Config) -> dict[str, int]:
     """How often each source speaks at least, where that is configured."""
     return {name: int(source.expect) for name, source in sources_of(config).items() if source.expect is not None}
@@ -171,7 +195,7 @@ def dead_show(config: Config, identity: str) -> int:
         document = _letter(store, identity).document
         facts = {"almena.audit.target": identity}
         agency = str(document.get("organization.id", ""))
-        audit.record(store, time=now(), action="dead-letter-shown", user=_person(), agency=agency, facts=facts)
+        audit.record(store, time=now(), action="dead-letter-shown", user=person(), agency=agency, facts=facts)
     for name in sorted(document):
         if name != "almena.dead.sealed":
             print(f"{name}: {safe(document[name], 2_000)}")
@@ -180,7 +204,8 @@ def dead_show(config: Config, identity: str) -> int:
     return 0
 
 
-def _person() -> str:
+def person() -> str:
+    """Who runs this command, for the audit."""
     import getpass
 
     try:
@@ -252,6 +277,6 @@ def backup(config: Config, archive: Path) -> int:
 
 def restore(config: Config, archive: Path, *, force: bool) -> int:
     """Bring an archive back."""
-    with only_one(config):
+    with idle(config):
         print(f"{config.data}: {', '.join(backups.load(config, archive, force=force))}")
     return 0

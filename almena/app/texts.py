@@ -35,6 +35,15 @@ TEXTS: dict[str, dict[str, str]] = {
         "lag": "por leer: {lag}",
         "no_sources": "todavía no ha llegado nada de ninguna fuente",
         "good": "todo bien",
+        "move_progress": "{kind}: {done} de {whole}",
+        "move_kind": "{kind}: {moved} llevados · {there} ya estaban · {only} solo en el destino",
+        "move_different": "falta en el destino o es distinto",
+        "move_refused": "el destino no lo acepta",
+        "move_good": "Los dos almacenes tienen lo mismo.",
+        "move_bad": "{count} clases no quedaron iguales. Lo distinto del destino no se tocó: bórrelo allí o "
+        "empiece con un destino vacío, y repita la orden.",
+        "move_bad_live": "{count} clases no quedaron iguales: el origen cambiaba mientras tanto. Detenga los roles y "
+        "repita la orden sin `--live`.",
     },
     "en": {
         "console": "console at {url}",
@@ -68,6 +77,15 @@ TEXTS: dict[str, dict[str, str]] = {
         "lag": "unread: {lag}",
         "no_sources": "nothing has come from any source yet",
         "good": "all is well",
+        "move_progress": "{kind}: {done} of {whole}",
+        "move_kind": "{kind}: {moved} moved · {there} there already · {only} only in the target",
+        "move_different": "missing in the target, or different",
+        "move_refused": "the target does not take it",
+        "move_good": "Both stores hold the same.",
+        "move_bad": "{count} kinds are not the same. What differs in the target was not touched: delete it there or "
+        "begin with an empty target, and give the command again.",
+        "move_bad_live": "{count} kinds are not the same: the source changed meanwhile. Stop the roles and give the "
+        "command again without `--live`.",
     },
 }
 """By language and name; what stands in braces is filled in."""
