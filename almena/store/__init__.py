@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -20,16 +20,10 @@ Scope: TypeAlias = frozenset[str] | None
 
 ALL: Scope = None
 
-ALERTS, USERS, SESSIONS, OUTBOX, AUDIT, LEDGER, DEAD = (
-    "alerts",
-    "users",
-    "sessions",
-    "outbox",
-    "audit",
-    "ledger",
-    "dead",
-)
-"""The kinds of documents there are."""
+KINDS = ("alerts", "users", "sessions", "outbox", "audit", "ledger", "dead", "events")
+"""The kinds of documents there are. Ids of alerts begin with `YYYYMM-`, those of events with `YYYYMMDD-`."""
+
+ALERTS, USERS, SESSIONS, OUTBOX, AUDIT, LEDGER, DEAD, EVENTS = KINDS
 
 
 class Versioned(msgspec.Struct, frozen=True):
@@ -118,8 +112,14 @@ class Store(Protocol):
     def aggregate(self, query: Query, by: Terms | Histogram | Cardinality) -> Sequence[tuple[str, int]]:
         """Counts over all matches (not only `limit`): terms by count then value, histograms by time."""
 
+    def scan(self, kind: str, scope: Scope = ALL) -> Iterator[Versioned]:
+        """Every document of a kind in the order of ids, as they were at one moment; for moving and comparing stores."""
+
     def expire(self, kind: str, before: int) -> int:
-        """Remove documents whose `@timestamp` is before `before` (microseconds); returns how many."""
+        """Remove documents whose `@timestamp` is before `before` (microseconds); returns how many.
+
+        A store that keeps alerts by month and events by day removes those by whole months and days.
+        """
 
     def close(self) -> None:
         """Let go of files and connections."""
@@ -137,5 +137,12 @@ def open_store(url: str, settings: ElasticsearchSettings | None = None) -> Store
             from almena.store.sqlite import SqliteStore
 
             return SqliteStore(rest)
+        case "https" | "http":
+            from almena.store.elasticsearch import ElasticsearchStore
+            from almena.store.settings import ElasticsearchSettings
+
+            return ElasticsearchStore(url, settings or ElasticsearchSettings())
         case _:
-            raise ConfigError(f"store: {url!r} is not known; write 'memory:' or 'sqlite:data/store.sqlite'")
+            raise ConfigError(
+                f"store: {url!r} is not known; write 'memory:', 'sqlite:data/store.sqlite' or 'https://HOST:9200'"
+            )

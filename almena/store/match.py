@@ -1,4 +1,4 @@
-"""What both built-in stores mean by a field's values, a filter, an order, a cursor: written once, so they agree."""
+"""What every store means by a field's values, a filter, an order, a cursor: written once, so they agree."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ LONGEST_NAME = 512
 LARGEST_PAGE = 10_000
 """Documents of one page."""
 
-_OBJECTS = {"object", "flattened", "nested", "geo_point", "binary"}
+OBJECTS = {"object", "flattened", "nested", "geo_point", "binary"}
+"""Types of the schema whose values are stored and not asked for."""
+
 _SEARCHED_OBJECTS = ("almena.alert.words", "almena.misfit")
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(dict[str, Any])
@@ -67,6 +69,11 @@ def decode(body: bytes) -> Document:
     return _decoder.decode(body)
 
 
+def unwritable(identity: str) -> bool:
+    """Whether no document can have this id, since it is no valid Unicode."""
+    return _encoded(identity) is None
+
+
 def index(document: Document) -> Index:
     """The values that filters, sorting and counting see.
 
@@ -80,7 +87,7 @@ def index(document: Document) -> Index:
         if len(seen) >= MOST_FIELDS or len(name.encode("utf-8", "replace")) > LONGEST_NAME:
             continue
         if name in known:
-            value = None if known[name].type in _OBJECTS else fit.get(name)
+            value = None if known[name].type in OBJECTS else fit.get(name)
         if name == TIME and not isinstance(value, str):
             continue
         found = {plain for item in _items(value) if (plain := _plain(item)) is not None}
@@ -97,7 +104,7 @@ def words(document: Document) -> list[str]:
 def _texts(document: Document) -> Iterator[str]:
     known = fields()
     for name, value in document.items():
-        if name in _SEARCHED_OBJECTS or name not in known or known[name].type not in _OBJECTS:
+        if name in _SEARCHED_OBJECTS or name not in known or known[name].type not in OBJECTS:
             yield from _strings(value, deep=name in _SEARCHED_OBJECTS)
 
 
@@ -126,14 +133,14 @@ def _plain(value: Any) -> Value | None:
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**63 else None
     if isinstance(value, float) and math.isfinite(value):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+        return int(value) if value.is_integer() and -(2**63) <= value < 2**63 else value
     return None
 
 
 def coerce(field: str, value: str | int | float | bool) -> Value | None:
     """A filter's value in the type of its field; as it is where it does not fit, None where nothing can equal it."""
     known = fields().get(field)
-    if known is not None and known.type not in _OBJECTS:
+    if known is not None and known.type not in OBJECTS:
         value = check({field: value}).get(field, value)
     plain = _plain(value)
     return None if isinstance(plain, str) and _encoded(plain) is None else plain

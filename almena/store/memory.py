@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from almena.clock import format_time
 from almena.errors import Conflict
 from almena.store import (
+    ALL,
     Cardinality,
     Document,
     Histogram,
@@ -124,6 +125,12 @@ class MemoryStore:
             return buckets({value: count for value, count in counts.items() if isinstance(value, str)}, by)
         frequent = sorted(counts.items(), key=lambda item: (-item[1], order(item[0])))
         return [(key_text(value), count) for value, count in frequent[: by.limit]]
+
+    def scan(self, kind: str, scope: Scope = ALL) -> Iterator[Versioned]:
+        """Every document of a kind in the order of ids, as they were at one moment."""
+        with self._lock:
+            rows = sorted(self._kinds.get(kind, {}).values(), key=lambda row: row.id)
+        return (found for row in rows if visible((found := row.read()).document, scope))
 
     def expire(self, kind: str, before: int) -> int:
         """Remove documents whose `@timestamp` is before `before` (microseconds); returns how many."""

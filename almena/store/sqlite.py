@@ -11,7 +11,7 @@ from pathlib import Path
 
 from almena.clock import format_time
 from almena.errors import Conflict, StoreError
-from almena.store import Cardinality, Document, Histogram, Outcome, Page, Query, Scope, Terms, Versioned
+from almena.store import ALL, Cardinality, Document, Histogram, Outcome, Page, Query, Scope, Terms, Versioned
 from almena.store.match import (
     TIME,
     Index,
@@ -23,6 +23,7 @@ from almena.store.match import (
     index,
     key_text,
     read_cursor,
+    unwritable,
     visible,
     words,
 )
@@ -86,7 +87,7 @@ class SqliteStore:
 
     def get(self, kind: str, id: str, *, scope: Scope) -> Versioned | None:  # noqa: A002
         """The document, read after all writes; None when it is not there or outside `scope`."""
-        if _unwritable(id):
+        if unwritable(id):
             return None
         with self._read() as connection:
             found = connection.execute(
@@ -112,7 +113,7 @@ class SqliteStore:
 
     def delete(self, kind: str, id: str) -> None:  # noqa: A002
         """Remove one document; nothing happens when it is not there."""
-        if _unwritable(id):
+        if unwritable(id):
             return
         with self._write() as connection:
             rows = connection.execute("SELECT row FROM documents WHERE kind = ? AND id = ?", (kind, id)).fetchall()
@@ -150,6 +151,15 @@ class SqliteStore:
                 (*values.values, max(by.limit, 0)),
             )
             return [(key_text(value), count) for value, count in frequent]
+
+    def scan(self, kind: str, scope: Scope = ALL) -> Iterator[Versioned]:
+        """Every document of a kind in the order of ids, as they were at one moment."""
+        with self._read() as connection:
+            rows = connection.execute("SELECT id, version, body FROM documents WHERE kind = ? ORDER BY id", (kind,))
+            for identity, version, body in rows:
+                document = decode(body)
+                if visible(document, scope):
+                    yield Versioned(identity, version, document)
 
     def expire(self, kind: str, before: int) -> int:
         """Remove documents whose `@timestamp` is before `before` (microseconds); returns how many."""
@@ -249,15 +259,6 @@ class SqliteStore:
             connection.close()
         else:
             self._idle.put(connection)
-
-
-def _unwritable(identity: str) -> bool:
-    """Whether no document can have this id, since it is no valid Unicode."""
-    try:
-        identity.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _next_version(connection: sqlite3.Connection) -> int:

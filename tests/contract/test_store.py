@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elasticstores import empty, fresh
 
 from almena.clock import HOUR, SECOND, format_time
 from almena.errors import Conflict, StoreError
@@ -16,8 +17,20 @@ from almena.store import ALL, Cardinality, Document, Filter, Histogram, Query, S
 START = 1_780_000_000 * SECOND
 
 
-@pytest.fixture(params=["memory:", "sqlite:{path}/store.sqlite"])
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """One store in Elasticsearch for all tests, since making indices takes it a while."""
+    with fresh(request.getfixturevalue("elasticsearch")) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["memory:", "sqlite:{path}/store.sqlite", "elasticsearch"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "elasticsearch":
+        shared: Store = request.getfixturevalue("cluster")
+        yield shared
+        empty(shared)
+        return
     opened = open_store(request.param.format(path=tmp_path))
     yield opened
     opened.close()

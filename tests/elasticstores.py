@@ -1,0 +1,42 @@
+"""Stores of a test's own in a real Elasticsearch, removed afterwards."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from elasticsearch import Elasticsearch
+
+from almena.store import KINDS, Store
+from almena.store.elasticsearch import ElasticsearchStore
+from almena.store.settings import ElasticsearchSettings
+
+
+@contextmanager
+def fresh(url: str, **options: Any) -> Iterator[ElasticsearchStore]:
+    """A store under a prefix that nobody has; its indices and its template go when the block ends."""
+    prefix = f"test-{secrets.token_hex(6)}"
+    try:
+        store = ElasticsearchStore(url, ElasticsearchSettings(prefix=prefix, replicas=0), **options)
+        yield store
+        store.close()
+    finally:
+        remove(url, prefix)
+
+
+def remove(url: str, prefix: str) -> None:
+    """Remove every index and the template of a prefix."""
+    with Elasticsearch(url) as client:
+        names = [index["name"] for index in client.indices.resolve_index(name=f"{prefix}-*")["indices"]]
+        if names:
+            client.indices.delete(index=names)
+        client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}-store")
+
+
+def empty(store: Store) -> None:
+    """Remove every document."""
+    for kind in KINDS:
+        for item in list(store.scan(kind)):
+            store.delete(kind, item.id)
