@@ -1,9 +1,11 @@
 #!/bin/sh
-# Install the real servers that tests use, where this machine lets us; tests say so where one is missing.
+# Install what tests need beside Python, where this machine lets us; tests say so where something is missing.
 set -u
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
+command -v javac >/dev/null 2>&1 || missing="$missing openjdk-17-jdk-headless"
+command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
     echo "not installed and not ours to install:$missing (tests that need it skip, or fail under CI=true)" >&2

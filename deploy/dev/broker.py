@@ -7,13 +7,11 @@ A broker on port P takes P (plaintext, everything allowed), P + 1 (TLS and SCRAM
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from deploy.dev.jars import HERE, StackError, program
+from deploy.dev.metadata import Metadata, ask
 from deploy.dev.server import Server
 from deploy.dev.tls import Authority
 
@@ -61,19 +59,13 @@ class Broker(Server):
         return ["-cp", f"{place}/classes:{place}/lib/*", "DevBroker", str(self.folder), CLUSTER]
 
     def answers(self) -> bool:
-        """Whether it knows of itself as a registered broker and of a controller."""
-        return self.number in self.registered()
+        """Whether it knows itself as a broker that may serve, and of a controller."""
+        known = self.metadata()
+        return known is not None and self.number in known.brokers and known.controller >= 0
 
-    def registered(self) -> set[int]:
-        """The numbers of the brokers that this one says may serve; none when it does not answer."""
-        try:
-            with admin(self.address) as client:
-                found = client.describe_cluster()
-        except StackError:
-            return set()
-        if found["controller_id"] < 0:
-            return set()
-        return {int(broker["broker_id"]) for broker in found["brokers"] if not broker["is_fenced"]}
+    def metadata(self, topics: bool = False) -> Metadata | None:
+        """What it knows of its cluster, with partitions if asked for; None when it does not answer."""
+        return ask(self.port, topics) if self.alive() else None
 
 
 class Cluster:
@@ -104,45 +96,38 @@ class Cluster:
         return self.brokers[number - 1]
 
     def start(self) -> None:
-        """Start those that do not run, together, and wait until each knows all; raises StackError."""
+        """Start those that do not run, together, and wait until the cluster is whole; raises StackError."""
         for broker in self.brokers:
             if not broker.alive():
                 broker.launch()
         for broker in self.brokers:
             broker.wait()
         deadline = time.monotonic() + Broker.patience
-        while any(len(broker.registered()) < len(self.brokers) for broker in self.brokers):
+        while not self.whole():
             if time.monotonic() > deadline:
                 raise StackError(f"{self.address}: the brokers do not find each other; see their logs")
             time.sleep(0.1)
 
+    def whole(self) -> bool:
+        """Whether each broker knows all others, and every copy of every partition is up to date."""
+        for broker in self.brokers:
+            known = broker.metadata(topics=True)
+            if known is None or len(known.brokers) < len(self.brokers):
+                return False
+            if any(each.insync != each.replicas or each.leader < 0 for each in known.partitions):
+                return False
+        return True
+
     def stop(self) -> None:
         """Stop all, one after the other, as one would with people connected."""
         for broker in self.brokers:
-            # The last ones have no majority any more to say goodbye to.
-            broker.stop(seconds=10)
+            # The last ones have no majority any more to say goodbye to, and would wait for one.
+            broker.stop(seconds=3)
 
     def kill(self) -> None:
         """End all as a power failure of the site would."""
         for broker in self.brokers:
             broker.kill()
-
-
-@contextmanager
-def admin(address: str, **options: Any) -> Iterator[Any]:
-    """kafka-python's admin client for a short moment; raises StackError where no broker answers."""
-    from kafka import KafkaAdminClient
-    from kafka.errors import KafkaError
-
-    options = {"bootstrap_timeout_ms": 1000, "request_timeout_ms": 5000, **options}
-    try:
-        client = KafkaAdminClient(bootstrap_servers=address.split(","), **options)
-        try:
-            yield client
-        finally:
-            client.close()
-    except KafkaError as error:
-        raise StackError(f"{address}: {error}") from error
 
 
 def _write(folder: Path, number: int, ports: list[int], authority: Authority) -> None:

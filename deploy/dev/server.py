@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import threading
 import time
 from abc import ABC, abstractmethod
 from contextlib import closing
@@ -34,7 +35,6 @@ class Server(ABC):
         self.folder = folder
         self.jvm = STEADY if jvm is None else jvm
         self.tie = tie
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class Server(ABC):
             fcntl.flock(pid, fcntl.LOCK_EX | fcntl.LOCK_NB)
             stdin = self._stdin()
             try:
-                self._process = subprocess.Popen(
+                process = subprocess.Popen(
                     [java(), *options, *self.command(), *(["tied"] if self.tie else [])],
                     cwd=self.folder,
                     stdin=stdin,
@@ -91,7 +91,9 @@ class Server(ABC):
                 )
             finally:
                 os.close(stdin)
-            pid.write(str(self._process.pid))
+            pid.write(str(process.pid))
+        # Buried whoever ends it and whenever.
+        threading.Thread(target=process.wait, daemon=True).start()
 
     def wait(self) -> None:
         """Wait until it answers; raises StackError with the log's end when it dies or takes too long."""
@@ -152,8 +154,6 @@ class Server(ABC):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
-        if self._process is not None:
-            self._process.wait()
         return True
 
     def _stdin(self) -> int:
