@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from almena import metrics
 from almena.alert import Alert
-from almena.bus import ALERTS, HITS, LEDGER, Record, Stored
+from almena.bus import ALERTS, DEAD, HITS, LEDGER, Record, Stored
 from almena.clock import FOREVER, MINUTE, now
+from almena.dead import Seal, letter_of
 from almena.detect import alert_record, hit_record
-from almena.hit import Hit, decode_hit, encode_hit
+from almena.hit import Hit, decode_hit, encode_hit, sound
 from almena.pending import Pending, hits_in, key_of
 from almena.stage import drop_record
 from almena.state import Partition, State
@@ -123,17 +124,22 @@ class Correlate:
         hit_partitions: int = 0,
         batch: int = MINUTE,
         memory: int = 0,
+        seal: Seal | None = None,
+        rules: Callable[[], str] = lambda: "",
     ) -> None:
         """`operators` are by name; time moves when all `event_partitions` have told their watermarks, for results when
         all `hit_partitions` have (as many as of events where 0). `batch` is as in `almena.detect.Clocks`.
 
-        What operators remember takes `memory` bytes at most; 0 sets no limit but theirs.
+        What operators remember takes `memory` bytes at most; 0 sets no limit but theirs. What is no hit becomes a dead
+        letter with the hash that `rules` gives; without `seal` it is only counted.
         """
         self.state = state
         self._partition = partition
         self._hit_partitions = hit_partitions or event_partitions
         self._batch = batch
         self._memory = memory
+        self._seal = seal
+        self._rules = rules
         mine = self._mine = state.state(_OWNER)
         self._watermarks = Watermarks(
             mine.table("watermarks", limit=100_000), events=event_partitions, hits=self._hit_partitions
@@ -193,8 +199,8 @@ class Correlate:
 
     def step(self, records: Sequence[Stored]) -> dict[str, list[Record]]:
         """Take hits and watermarks in offset order; alerts, results and watermarks of results come out."""
-        damaged = sum(not self._take(record) for record in records)
-        outputs: dict[str, list[Record]] = {ALERTS: [], HITS: [], LEDGER: []}
+        outputs: dict[str, list[Record]] = {ALERTS: [], HITS: [], DEAD: [], LEDGER: []}
+        damaged = sum(not self._take(record, outputs[DEAD]) for record in records)
         clocks = sorted(
             {*self._watermarks.clocks, *self._pending.clocks, *self._states, *(c for c, _ in self._told[0])}
         )
@@ -212,16 +218,18 @@ class Correlate:
         self._measure()
         return {topic: output for topic, output in outputs.items() if output}
 
-    def _take(self, record: Stored) -> bool:
-        """Keep a hit or watermarks; False when it is damaged, or of a version that wrote hits otherwise."""
+    def _take(self, record: Stored, dead: list[Record]) -> bool:
+        """Keep a hit or watermarks, or put what is neither among the `dead`; False when it can only be counted."""
         try:
             if HEADER in record.headers:
                 self._watermarks.take(record.value)
             else:
-                self._pending.add(decode_hit(record.value), record.value)
-        except msgspec.MsgspecError as error:
+                self._pending.add(sound(decode_hit(record.value)), record.value)
+        except (ValueError, TypeError, RecursionError) as error:  # all errors of msgspec are ValueErrors
             log.error("%s/%d/%d: no hit: %s; it is left out", record.topic, record.partition, record.offset, error)
-            return False
+            if self._seal is None:
+                return False
+            dead.append(letter_of(record, "hit", error, self._seal, rules=self._rules()))
         return True
 
     def _release(self, clock: int) -> Iterator[Alert | Hit]:

@@ -13,9 +13,10 @@ from almena import metrics
 from almena.alert import Alert
 from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, Record, Stored
 from almena.clock import FOREVER, MINUTE, SECOND, format_time
+from almena.dead import Seal, letter_of
 from almena.errors import ParseError
 from almena.event import Batch, Event, decode, event_time
-from almena.hit import Hit, encode_hit
+from almena.hit import WIDEST, Hit, encode_hit
 from almena.state import Partition, Table
 from almena.watermarks import Marks, watermark_records
 
@@ -116,9 +117,13 @@ class Detect:
         lateness: Mapping[str, int],
         default_lateness: int = 5 * SECOND,
         batch: int = MINUTE,
-        seal: Callable[[bytes], str],
+        seal: Seal,
+        rules: Callable[[], str] = lambda: "",
     ) -> None:
-        """`lateness` is by source, in microseconds; each beyond `batch` has a clock of its own, see `Clocks`."""
+        """`lateness` is by source, in microseconds; each beyond `batch` has a clock of its own, see `Clocks`.
+
+        `rules` gives the hash of the rules that run, for dead letters.
+        """
         self.state = state
         self._partition = partition
         self._selectors = selectors
@@ -128,6 +133,7 @@ class Detect:
         self._clocks = Clocks([default_lateness, *lateness.values()], batch)
         self._announced = False
         self._seal = seal
+        self._rules = rules
         mine = state.state("detect")
         self._lanes = mine.table("lanes", limit=LANES)
         self._sources = mine.table("sources", limit=SOURCES)
@@ -184,11 +190,13 @@ class Detect:
         source, lane = record.headers.get("source", ""), record.headers.get("lane", "")
         try:
             sequence = int(record.headers.get("seq", ""))
+            if abs(sequence) >= WIDEST:
+                raise ValueError("seq is out of range")
             event = decode(record.value)
             event["event.id"] = str(event["event.id"])
             moment = event_time(event)
         except (ParseError, ValueError, KeyError, TypeError) as error:
-            dead.append(self._dead(record, f"no event: {type(error).__name__}: {error}"[:300]))
+            dead.append(letter_of(record, "event", error, self._seal, rules=self._rules()))
             return None, _NOWHERE
         totals = self._totals(source, record)
         key = f"{source}\x1e{lane}"
@@ -203,7 +211,9 @@ class Detect:
         if moment > record.time + SKEW:
             totals["future"] += 1
             metrics.EVENTS_FUTURE.labels(source).inc()
-            event["almena.misfit"] = {**(event.get("almena.misfit") or {}), "@timestamp": event["@timestamp"]}
+            before = event.get("almena.misfit")
+            misfit = before if isinstance(before, dict) else {}
+            event["almena.misfit"] = {**misfit, "@timestamp": event["@timestamp"]}
             event["@timestamp"] = event["event.ingested"]
             moment = record.time
         totals["last_event"] = max(totals["last_event"], moment)
@@ -245,24 +255,6 @@ class Detect:
         records = [source_record(source, self._partition, self._sources) for source in sorted(self._changed)]
         self._changed.clear()
         return records
-
-    def _dead(self, record: Stored, reason: str) -> Record:
-        source, lane = record.headers.get("source", ""), record.headers.get("lane", "")
-        letter = {
-            "id": f"{record.topic}-{record.partition}-{record.offset}",
-            "source": source,
-            "agency": record.headers.get("agency", ""),
-            "lane": lane,
-            "seq": record.headers.get("seq", ""),
-            "parser": "event",
-            "reason": reason,
-            "at": None,
-            "received": format_time(record.time),
-            "origin": f"{record.topic}/{record.partition}",
-            "place": record.offset,
-            "sealed": self._seal(record.value),
-        }
-        return Record(f"{source}/{lane}", msgspec.json.encode(letter))
 
 
 def source_record(source: str, partition: int, table: Table) -> Record:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from almena.clock import FOREVER
+
 
 class Hit(msgspec.Struct, array_like=True, frozen=True):
     """What a detector selected of one event; small (2 KB at most), keyed by (`detector`, `group`).
@@ -66,6 +68,15 @@ def encode_hit(hit: Hit) -> bytes:
 def decode_hit(data: bytes) -> Hit:
     """The hit back from `encode_hit`."""
     return _decoder.decode(data)
+
+
+def sound(hit: Hit) -> Hit:
+    """The hit, if its times are such as any clock shows; raises ValueError for others, which only damage makes."""
+    if not (-FOREVER < hit.time < FOREVER and 0 <= hit.clock < FOREVER):
+        raise ValueError("its time or its clock is out of range")
+    if hit.first is not None and not -FOREVER < hit.first[0] < FOREVER:
+        raise ValueError("the time of its first is out of range")
+    return hit
 
 
 def group_key(*values: object) -> str:

@@ -143,6 +143,7 @@ def detect(config: Config, stop: threading.Event, name: str) -> None:
             default_lateness=int(config.lateness),
             batch=int(config.batch),
             seal=seal,
+            rules=lambda: sigma.ruleset.hash,
         )
 
     settle()
@@ -162,6 +163,7 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
     models = detectors_of(config)
     operators = operators_of(models, rules.ruleset, config.correlate.groups)
     hit_partitions = bus.partitions(HITS)
+    seal = secret_of(config).seal
 
     def open_work(partition: int, state: Partition) -> Correlate:
         return Correlate(
@@ -172,6 +174,8 @@ def correlate(config: Config, stop: threading.Event, name: str) -> None:
             hit_partitions=hit_partitions,
             batch=int(config.batch),
             memory=config.correlate.memory * MEGABYTE // hit_partitions,
+            seal=seal,
+            rules=lambda: rules.ruleset.hash,
         )
 
     def between() -> None:
@@ -267,6 +271,7 @@ def desk(config: Config, stop: threading.Event, name: str) -> None:
             channels=config.notify,
             agencies={name: agency.name for name, agency in config.agencies.items()},
             suppressions=folder / "suppressions.toml",
+            seal=secret_of(config).seal,
         )
     finally:
         halt.set()

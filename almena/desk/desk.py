@@ -8,8 +8,10 @@ from typing import Any
 
 from almena import metrics
 from almena.alert import SEVERITY, Alert, quiet_state
-from almena.bus import Stored
+from almena.bus import DEAD as DEAD_TOPIC
+from almena.bus import Record, Stored
 from almena.clock import format_time, parse_time
+from almena.dead import HEADERS, Seal, letter_of, stage_of
 from almena.desk import outbox
 from almena.desk.grouping import agency_of, compare, group_of, incoming, level_of, merge, revision_of
 from almena.desk.notify import Common
@@ -32,22 +34,35 @@ class Desk:
     """Stores alerts with their group, state and suppression, and puts into the outbox whom to tell."""
 
     def __init__(
-        self, store: Store, settings: DeskSettings, suppressions: Suppressions, channels: Mapping[str, Common]
+        self,
+        store: Store,
+        settings: DeskSettings,
+        suppressions: Suppressions,
+        channels: Mapping[str, Common],
+        seal: Seal | None = None,
     ) -> None:
-        """`channels` are by the name they have in the configuration; none means that nobody is told."""
+        """`channels` are by the name they have in the configuration; none means that nobody is told.
+
+        With `seal` the bytes of what is damaged are kept in dead letters.
+        """
         self._store = store
         self._settings = settings
         self._suppressions = suppressions
         self._channels = channels
+        self._seal = seal
 
-    def alerts(self, batch: Sequence[Stored]) -> None:
-        """Store the alerts of `batch`, then what is to be told about them; raises StoreError when the store is down."""
+    def alerts(self, batch: Sequence[Stored]) -> dict[str, list[Record]]:
+        """Store the alerts of `batch`, then what is to be told about them; raises StoreError when the store is down.
+
+        Returns the dead letters of what is no alert.
+        """
+        dead: list[Record] = []
         if not batch:
-            return
+            return {}
         self._suppressions.refresh(batch[-1].time)
         best: dict[str, tuple[Alert, int]] = {}
         for record in batch:
-            alert = self._prepare(record)
+            alert = self._prepare(record, dead)
             known = best.get(alert["almena.alert.id"])
             verdict = "newer" if known is None else compare(known[0], alert)
             if verdict == "newer":
@@ -56,15 +71,16 @@ class Desk:
                 _report_difference(alert)
         stored = self._keep({identity: alert for identity, (alert, _) in best.items()})
         self._page([(stored[identity], moment) for identity, (_, moment) in best.items()])
+        return {DEAD_TOPIC: dead} if dead else {}
 
-    def dead(self, batch: Sequence[Stored]) -> None:
+    def dead(self, batch: Sequence[Stored]) -> dict[str, list[Record]]:
         """Store dead letters; what was stored before, and perhaps replayed since, stays as it is."""
-        letters = dict(_letter(record) for record in batch)
+        letters = dict(_letter(record, self._seal) for record in batch)
         outcomes = self._create(DEAD, letters)
         for identity, outcome in outcomes.items():
             if outcome == "created":
-                stage = "detect" if letters[identity].get("almena.dead.parser") == "event" else "collect"
-                metrics.DEAD_LETTERS.labels(stage).inc()
+                metrics.DEAD_LETTERS.labels(stage_of(letters[identity].get("almena.dead.parser"))).inc()
+        return {}
 
     def expire(self, moment: int) -> int:
         """Remove what is older than the settings keep; returns how many documents went."""
@@ -77,8 +93,8 @@ class Desk:
         }
         return sum(self._store.expire(kind, moment - span) for kind, span in kept.items())
 
-    def _prepare(self, record: Stored) -> Alert:
-        """The alert in a record, with group, state and suppression as a new one has them."""
+    def _prepare(self, record: Stored, dead: list[Record]) -> Alert:
+        """The alert in a record, with group, state and suppression as a new one has them; what is none is `dead`."""
         try:
             alert = check(incoming(decode(record.value)))
             identity = alert["almena.alert.id"]
@@ -89,6 +105,8 @@ class Desk:
             metrics.STORE_FAILURES.inc()
             log.error("alert %s/%d is damaged: %s", record.topic, record.offset, error)
             alert = _damaged(record, f"{type(error).__name__}: {error}")
+            if self._seal is not None:
+                dead.append(letter_of(record, "alert", error, self._seal))
         alert.setdefault("event.ingested", format_time(record.time))
         alert["almena.alert.level"] = level_of(alert)
         alert["almena.alert.group"] = group_of(alert, self._settings.window)
@@ -280,28 +298,29 @@ def _incomplete(title: str, reason: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _letter(record: Stored) -> tuple[str, Document]:
+def _letter(record: Stored, seal: Seal | None) -> tuple[str, Document]:
     """The id and document of a dead letter."""
     try:
-        letter = decode(record.value)
+        letter, headers = decode(record.value), record.headers
         identity = _plain_id(str(letter["id"]))
     except Exception as error:
         metrics.STORE_FAILURES.inc()
         log.error("dead letter %s/%d is damaged: %s", record.topic, record.offset, error)
-        letter, identity = {"reason": f"damaged dead letter: {type(error).__name__}"}, _place(record)
+        dead = letter_of(record, "dead", error, seal or (lambda data: ""))
+        letter, headers = decode(dead.value), dead.headers
+        identity = str(letter["id"])
+    received = letter.get("received")
     document: Document = {
-        "@timestamp": format_time(record.time),
+        "@timestamp": received if isinstance(received, str) else None,
         "organization.id": letter.get("agency"),
         "almena.source.name": letter.get("source"),
         "almena.dead.status": "open",
+        **{f"almena.dead.{name}": headers.get(name) for name in HEADERS},
+        **{f"almena.dead.{name}": letter.get(name) for name in ("parser", "at", "lane", "seq", "origin", "place")},
     }
-    received = letter.get("received")
-    if isinstance(received, str) and check({"@timestamp": received}).get("@timestamp"):
-        document["@timestamp"] = received
-    for name in ("parser", "reason", "at", "lane", "seq", "origin", "place", "sealed"):
-        document[f"almena.dead.{name}"] = letter.get(name)
-    return identity, {name: value for name, value in document.items() if value is not None}
-
-
-def _place(record: Stored) -> str:
-    return f"{record.topic}-{record.partition}-{record.offset}"
+    document = {"@timestamp": format_time(record.time)} | check(document)
+    document.pop("almena.misfit", None)
+    for name, longest in (("reason", 1_000), ("sealed", None)):
+        if isinstance(text := letter.get(name), str):
+            document[f"almena.dead.{name}"] = text[:longest]
+    return identity, document

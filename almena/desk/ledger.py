@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from almena import metrics
-from almena.bus import Record, Stored
-from almena.clock import format_time
+from almena.bus import DEAD, Record, Stored
+from almena.clock import format_time, parse_time
+from almena.dead import Seal, letter_of
 from almena.errors import AlmenaError, Conflict, Refused, StoreError
 from almena.event import decode
 from almena.state import Partition
@@ -19,37 +20,51 @@ log = logging.getLogger("almena.desk")
 MOST_DROPS = 100_000
 """Sources and reasons whose drops are summed, per partition."""
 
+LANES = 10_000
+"""Processes whose numbered drops are remembered, per partition, so that a repeat counts once."""
+
 _OWNER = "ledger"
+_LONGEST = 256
+_LARGEST = 2**62
 _TRIES = 20
 
 
 class Ledger:
     """One partition of the ledger topic: sums live in its state, so that each record counts exactly once."""
 
-    def __init__(self, partition: int, state: Partition, store: Store) -> None:
-        """`state` is committed together with the position the records were read to."""
+    def __init__(self, partition: int, state: Partition, store: Store, seal: Seal | None = None) -> None:
+        """`state` is committed together with the position the records were read to; without `seal` what is damaged
+        is only counted."""
         self.state = state
         self._partition = partition
         self._store = store
+        self._seal = seal
         self._drops = state.state(_OWNER).table("drops", limit=MOST_DROPS)
+        self._lanes = state.state(_OWNER).table("lanes", limit=LANES)
 
     def step(self, records: Sequence[Stored]) -> dict[str, list[Record]]:
         """Add up and write the totals; raises StoreError, and adds nothing, when the store is down."""
         sums: dict[str, dict[str, Any]] = {}
         documents: dict[str, Document] = {}
+        lanes: dict[str, int] = {}
+        dead: list[Record] = []
         for record in records:
             try:
-                self._take(record, decode(record.value), sums, documents)
-            except (AlmenaError, KeyError, TypeError, ValueError) as error:
+                self._take(record, decode(record.value), sums, documents, lanes)
+            except (AlmenaError, LookupError, TypeError, ValueError, ArithmeticError) as error:
                 metrics.STORE_FAILURES.inc()
                 log.error("ledger/%d: record %d is damaged: %r", record.partition, record.offset, error)
+                if self._seal is not None:
+                    dead.append(letter_of(record, "ledger", error, self._seal))
         for key, total in sums.items():
             documents[f"drop/{key}/{self._partition}"] = _drop(total)
         for identity, document in documents.items():
             self._write(identity, document)
         for key, total in sums.items():
             self._drops.put(key, total)
-        return {}
+        for lane, number in lanes.items():
+            self._lanes.put(lane, number)
+        return {DEAD: dead} if dead else {}
 
     def _take(
         self,
@@ -57,36 +72,53 @@ class Ledger:
         entry: Mapping[str, Any],
         sums: dict[str, dict[str, Any]],
         documents: dict[str, Document],
+        lanes: dict[str, int],
     ) -> None:
         match entry["kind"]:
             case "source":
-                documents[f"source/{entry['source']}/{int(entry['partition'])}"] = _source(entry, record.time)
+                source = _text(entry["source"])
+                documents[f"source/{source}/{_number(entry['partition'])}"] = _source(entry, record.time)
             case "drop":
-                source, reason, count = str(entry["source"]), str(entry["reason"]), int(entry["count"])
+                count = _number(max(int(entry["count"]), 0))
+                if self._is_repeat(entry, lanes):
+                    return
+                source, reason = _text(entry["source"]), _text(entry["reason"])
                 key = f"{source}/{reason}"
                 total = sums.get(key) or dict(self._drops.get(key) or {"count": 0})
-                total |= {"source": source, "reason": reason, "agency": str(entry.get("agency") or "")}
-                sums[key] = total | {"count": total["count"] + max(count, 0), "time": format_time(record.time)}
+                total |= {"source": source, "reason": reason, "agency": _text(entry.get("agency"))}
+                total["count"] = min(total["count"] + count, _LARGEST)
+                sums[key] = total | {"time": format_time(record.time)}
             case "rules":
                 documents["rules"] = {
                     "@timestamp": format_time(record.time),
-                    "almena.rules.loaded": int(entry["loaded"]),
-                    "almena.rules.rejected": list(entry["rejected"]),
-                    "almena.rules.shadow": list(entry.get("shadow") or ()),
-                    "almena.rules.hash": str(entry["hash"]),
+                    "almena.rules.loaded": _number(entry["loaded"]),
+                    "almena.rules.rejected": _entries(entry["rejected"], "rule", "reason"),
+                    "almena.rules.shadow": _entries(entry.get("shadow"), "rule", "title", "why", "detail", "since"),
+                    "almena.rules.hash": _text(entry["hash"]),
                 }
             case "member":
-                documents[f"rules/{entry['member']}"] = {
+                since = _text(entry["since"])
+                parse_time(since)
+                documents[f"rules/{_text(entry['member'])}"] = {
                     "@timestamp": format_time(record.time),
-                    "almena.rules.member": str(entry["member"]),
-                    "almena.rules.stage": str(entry["stage"]),
-                    "almena.rules.loaded": int(entry["loaded"]),
-                    "almena.rules.hash": str(entry["hash"]),
-                    "almena.rules.since": str(entry["since"]),
-                    "almena.rules.refused": list(entry["refused"]),
+                    "almena.rules.member": _text(entry["member"]),
+                    "almena.rules.stage": _text(entry["stage"]),
+                    "almena.rules.loaded": _number(entry["loaded"]),
+                    "almena.rules.hash": _text(entry["hash"]),
+                    "almena.rules.since": since,
+                    "almena.rules.refused": _entries(entry["refused"]),
                 }
             case kind:
                 raise ValueError(f"unknown kind {kind!r}")
+
+    def _is_repeat(self, entry: Mapping[str, Any], lanes: dict[str, int]) -> bool:
+        """Whether the drop was counted before: who counts numbers its entries, since an append may come twice."""
+        if entry.get("lane") is None:
+            return False
+        lane, number = _text(entry["lane"]), _number(entry["seq"])
+        known = lanes.get(lane, self._lanes.get(lane, -1))
+        lanes[lane] = max(known, number)
+        return bool(number <= known)
 
     def _write(self, identity: str, document: Document) -> None:
         """Make the document what is stored, unless what is stored is newer."""
@@ -112,16 +144,16 @@ class Ledger:
 
 
 def _source(entry: Mapping[str, Any], moment: int) -> Document:
-    totals = {f"almena.source.{name}": int(entry.get(name) or 0) for name in ("events", "repeats", "late", "future")}
+    counts = ("events", "repeats", "late", "future")
     return {
         "@timestamp": format_time(moment),
-        "organization.id": str(entry.get("agency") or ""),
-        "almena.source.name": str(entry["source"]),
-        "almena.source.partition": int(entry["partition"]),
-        "almena.source.first": format_time(int(entry.get("first") or 0)),
-        "almena.source.last_event": format_time(int(entry.get("last_event") or 0)),
-        "almena.source.last_ingested": format_time(int(entry.get("last_ingested") or 0)),
-        **totals,
+        "organization.id": _text(entry.get("agency")),
+        "almena.source.name": _text(entry["source"]),
+        "almena.source.partition": _number(entry["partition"]),
+        "almena.source.first": format_time(_number(entry.get("first") or 0)),
+        "almena.source.last_event": format_time(_number(entry.get("last_event") or 0)),
+        "almena.source.last_ingested": format_time(_number(entry.get("last_ingested") or 0)),
+        **{f"almena.source.{name}": _number(entry.get(name) or 0) for name in counts},
     }
 
 
@@ -133,3 +165,24 @@ def _drop(total: Mapping[str, Any]) -> Document:
         "almena.drop.reason": total["reason"],
         "almena.drop.count": total["count"],
     }
+
+
+def _text(value: Any) -> str:
+    """A name as every store takes it."""
+    return "" if value is None else str(value)[:_LONGEST].replace("\x00", "?")
+
+
+def _number(value: Any) -> int:
+    """A count or a time; raises ValueError and TypeError for what is none."""
+    number = int(value)
+    if not 0 <= number <= _LARGEST:
+        raise ValueError("a number is out of range")
+    return number
+
+
+def _entries(value: Any, *names: str) -> list[dict[str, Any]]:
+    """A list of objects that all have these texts; raises ValueError."""
+    entries = list(value or ())
+    if not all(isinstance(item, dict) and all(isinstance(item.get(name), str) for name in names) for item in entries):
+        raise ValueError(f"a list holds something else than objects with {', '.join(names) or 'names'}")
+    return entries

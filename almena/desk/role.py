@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from almena import metrics
 from almena.bus import ALERTS, DEAD, LEDGER, Bus, Record, Stored
 from almena.clock import now
+from almena.dead import Seal
 from almena.desk.desk import Desk
 from almena.desk.ledger import Ledger
 from almena.desk.message import Composer
@@ -35,7 +37,7 @@ class Patient:
     def __init__(
         self,
         state: Partition,
-        step: Callable[[Sequence[Stored]], object],
+        step: Callable[[Sequence[Stored]], Mapping[str, list[Record]]],
         stop: threading.Event,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
@@ -53,7 +55,7 @@ class Patient:
         pause = _FIRST_PAUSE
         while True:
             try:
-                self._step(records)
+                return self._step(records)
             except StoreError as error:
                 metrics.STORE_FAILURES.inc()
                 log.error("%s; trying again in %.1f s", error, pause)
@@ -61,8 +63,6 @@ class Patient:
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 self._keep()
-            else:
-                return {}
 
     def _keep(self) -> None:
         """Say that this member is still at work; where the bus is away too, the store is waited for all the same."""
@@ -84,22 +84,24 @@ def run(
     channels: Mapping[str, Common] | None = None,
     agencies: Mapping[str, str] | None = None,
     suppressions: Path | None = None,
+    seal: Seal | None = None,
 ) -> None:
     """Run until `stop` is set; raises what made a reader fail, such as Fenced.
 
     `channels` are `[notify.<name>]` (the terminal when there are none), `agencies` names by id, `suppressions` the
-    file to read when the settings name none.
+    file to read when the settings name none. With `seal` what is damaged on the bus is kept as a dead letter.
     """
     told = dict(channels) if channels else {"log": Log()}
     named = bool(settings.suppressions)
     known = Suppressions(Path(settings.suppressions) if named else suppressions, zone=settings.zone, needed=named)
     known.report(now())
-    desk = Desk(store, settings, known, told)
+    desk = Desk(store, settings, known, told, seal)
     composer = Composer(
         language=settings.language, zone=settings.zone, console_url=settings.console_url, agencies=agencies or {}
     )
     halt = threading.Event()
-    readers = {topic: _reader(bus, topic, member, desk, store, halt) for topic in (ALERTS, DEAD, LEDGER)}
+    ledger = partial(Ledger, store=store, seal=seal)
+    readers = {topic: _reader(bus, topic, member, desk, ledger, halt) for topic in (ALERTS, DEAD, LEDGER)}
     _together(
         {
             **{f"desk.{topic}": stage.run for topic, stage in readers.items()},
@@ -111,12 +113,14 @@ def run(
     )
 
 
-def _reader(bus: Bus, topic: str, member: str, desk: Desk, store: Store, stop: threading.Event) -> Stage:
+def _reader(
+    bus: Bus, topic: str, member: str, desk: Desk, ledger: Callable[[int, Partition], Ledger], stop: threading.Event
+) -> Stage:
     session = bus.session(topic, group="desk", member=member)
 
     def open_work(partition: int, state: Partition) -> Work:
         if topic == LEDGER:
-            return Patient(state, Ledger(partition, state, store).step, stop, session.alive)
+            return Patient(state, ledger(partition, state).step, stop, session.alive)
         return Patient(state, desk.alerts if topic == ALERTS else desk.dead, stop, session.alive)
 
     return Stage("desk", session, open_work)
