@@ -38,5 +38,6 @@ def remove(url: str, prefix: str) -> None:
 def empty(store: Store) -> None:
     """Remove every document."""
     for kind in KINDS:
-        for item in list(store.scan(kind)):
-            store.delete(kind, item.id)
+        ids = [item.id for item in store.scan(kind)]
+        for identity in ids:
+            store.delete(kind, identity)

@@ -41,7 +41,7 @@ _TYPES = {
     "date": "date",
     "match_only_text": "text",
 }
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_@-]{1,100}(?:\.[A-Za-z0-9_@-]{1,100}){0,20}")
+_PLAIN_NAME = re.compile(r"(?=.{1,128}\Z)[A-Za-z0-9_@-]+(?:\.[A-Za-z0-9_@-]+){0,20}")
 _MONTH = re.compile(r"([0-9]{4})(0[1-9]|1[0-2])-")
 _DAY = re.compile(r"([0-9]{4})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])-")
 _ENDED = re.compile(r"-([0-9]{4})\.([0-9]{2})(?:\.([0-9]{2}))?")

@@ -38,6 +38,9 @@ MOST_VALUES = 1_000
 LONGEST_NAME = 512
 """Bytes of an id, a field's name or a kind."""
 
+LONGEST_BOUND = 512
+"""Bytes of a text that values are compared with by `gte`, `lt` and `prefix`: Lucene takes less than a thousand."""
+
 LARGEST_PAGE = 10_000
 """Documents of one page."""
 
@@ -181,8 +184,11 @@ def conditions(query: Query) -> list[Filter]:
 
 def _checked(condition: Filter) -> Filter:
     values = [coerce(condition.field, value) for value in condition.values]
-    if condition.op in ("gte", "lt", "prefix") and len(values) != 1:
+    is_bound = condition.op in ("gte", "lt", "prefix")
+    if is_bound and len(values) != 1:
         raise StoreError(f"filter on {condition.field}: {condition.op} takes one value, not {len(values)}")
+    if is_bound and len(str(condition.values[0]).encode("utf-8", "replace")) > LONGEST_BOUND:
+        raise StoreError(f"filter on {condition.field}: {condition.op} takes a text of at most {LONGEST_BOUND} bytes")
     if condition.op == "prefix" and not isinstance(condition.values[0], str):
         raise StoreError(f"filter on {condition.field}: prefix takes a text, not {condition.values[0]!r}")
     if condition.op == "prefix":

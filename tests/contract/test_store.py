@@ -272,6 +272,17 @@ def test_a_range_has_one_bound(store: Store, op: Any) -> None:
             store.search(query(filters=(Filter("user.name", op, values),)))
 
 
+@pytest.mark.parametrize("op", ["gte", "lt", "prefix"])
+def test_a_bound_has_a_length(store: Store, op: Any) -> None:
+    store.create_many("alerts", {"a": alert(1, user__name="ñ" * 300)})
+    longest = "ñ" * 256
+    for field in ("user.name", "x" * 512):
+        expected = ["a"] if field == "user.name" and op != "lt" else []
+        assert ids(store, query(filters=(Filter(field, op, (longest,)),))) == expected
+    with pytest.raises(StoreError, match=r"user\.name.*512 bytes"):
+        store.search(query(filters=(Filter("user.name", op, (longest + "x",)),)))
+
+
 def test_hostile_names_and_values_are_only_text(store: Store) -> None:
     names = ["a..b", "", "'; DROP TABLE documents; --", '"', "\x00", "ñ", "a" * 2_000, "%", "🦉"]
     document = {name: f"value of {name[:20]}" for name in names}
