@@ -309,16 +309,16 @@ def _letter(record: Stored, seal: Seal | None) -> tuple[str, Document]:
         dead = letter_of(record, "dead", error, seal or (lambda data: ""))
         letter, headers = decode(dead.value), dead.headers
         identity = str(letter["id"])
-    received = letter.get("received")
     document: Document = {
-        "@timestamp": received if isinstance(received, str) else None,
+        "@timestamp": letter.get("received"),
         "organization.id": letter.get("agency"),
         "almena.source.name": letter.get("source"),
         "almena.dead.status": "open",
         **{f"almena.dead.{name}": headers.get(name) for name in HEADERS},
         **{f"almena.dead.{name}": letter.get(name) for name in ("parser", "at", "lane", "seq", "origin", "place")},
     }
-    document = {"@timestamp": format_time(record.time)} | check(document)
+    single = {name: value for name, value in document.items() if isinstance(value, (str, int))}
+    document = {"@timestamp": format_time(record.time)} | check(single)
     document.pop("almena.misfit", None)
     for name, longest in (("reason", 1_000), ("sealed", None)):
         if isinstance(text := letter.get(name), str):
