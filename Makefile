@@ -8,7 +8,7 @@ DEV_STAMP := .venv/.dev
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check golden docs stack bench bench-engine bench-correlation faults lock clean
+.PHONY: help install run test check golden docs servers stack stack-stop bench bench-engine bench-correlation faults lock clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,8 +46,16 @@ golden: $(DEV_STAMP)  ## Rewrite the parsers' expected events; review the diff.
 docs: $(DEV_STAMP)  ## Rewrite the generated reference pages under docs/.
 	$(BIN)/python -m docs.generate
 
-stack: $(DEV_STAMP)  ## Install the real servers that tests use: Chromium and Prometheus.
+servers:  ## Install what tests need beside Python: Chromium, Prometheus, Java and Maven.
 	@sh tests/servers.sh
+
+BROKERS ?=
+
+stack: $(DEV_STAMP) servers  ## Start Kafka and Elasticsearch here; BROKERS=3: a cluster. See deploy/dev/README.md.
+	@$(BIN)/python -m deploy.dev.stack start $(if $(BROKERS),--brokers $(BROKERS))
+
+stack-stop: $(DEV_STAMP)  ## Stop them; their data stay.
+	@$(BIN)/python -m deploy.dev.stack stop
 
 bench: $(DEV_STAMP)  ## Measure; the figures go to stdout.
 	$(BIN)/python -m bench

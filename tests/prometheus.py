@@ -27,7 +27,7 @@ def program(name: str) -> str:
     """The path of `prometheus` or `promtool`; the test skips where it is missing, and fails under CI=true."""
     found = shutil.which(name)
     if found is None:
-        reason = f"{name} is not installed (Debian package prometheus; `make stack` installs it)"
+        reason = f"{name} is not installed (Debian package prometheus; `make servers` installs it)"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
