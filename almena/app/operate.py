@@ -23,7 +23,7 @@ from almena.bus import EVENTS, Record
 from almena.clock import format_time, now, parse_time, to_datetime
 from almena.config import Config
 from almena.console import audit
-from almena.errors import ParseError, UsageError
+from almena.errors import Conflict, ParseError, UsageError
 from almena.event import encode
 from almena.status import status
 from almena.store import ALL, DEAD, Filter, Query, Store, Versioned
@@ -33,6 +33,7 @@ from almena.words import safe
 ROLES = ("collect", "detect", "correlate", "desk", "console")
 """The roles of an installation, in the order of the flow."""
 
+_ATTEMPT = "almena.dead.attempt"
 _PAGE = 500
 _WIDTH = 110
 
@@ -229,6 +230,8 @@ def dead_replay(config: Config, identities: list[str], source: str) -> int:
             except ParseError as error:
                 failed += 1
                 print(f"{letter.id}: still not understood: {error}", file=sys.stderr)
+                with contextlib.suppress(Conflict):  # somebody else tries it too
+                    store.replace(DEAD, letter.id, letter.document | {_ATTEMPT: _attempts(letter) + 1}, letter.version)
                 continue
             bus.append(EVENTS, [record])
             settle(store, letter)
@@ -243,6 +246,11 @@ def settle(store: Store, letter: Versioned) -> None:
     store.replace(DEAD, letter.id, document, letter.version)
 
 
+def _attempts(letter: Versioned) -> int:
+    """How often the letter was tried."""
+    return int(letter.document.get(_ATTEMPT) or 1)
+
+
 def revived(config: Config, letter: Versioned) -> Record:
     """The letter's event as a record of a lane of its own, so that it is no repeat; raises ParseError."""
     from almena.masking import Masker
@@ -251,21 +259,24 @@ def revived(config: Config, letter: Versioned) -> Record:
     from collectors.parsers import PARSERS
 
     document = letter.document
-    source = sources_of(config).get(str(document["almena.source.name"]))
+    if (topic := document.get("almena.dead.topic", EVENTS)) != EVENTS:
+        raise ParseError(f"it lay on the bus among the {topic} and came from no source")
+    name = str(document.get("almena.source.name", ""))
+    source = sources_of(config).get(name)
     if source is None:
-        name = document["almena.source.name"]
         raise ParseError(f"source {name} is no longer configured; if it was a backfill, run that again")
     secret = secret_of(config)
     raw = Raw(
         data=secret.unseal(str(document["almena.dead.sealed"])),
-        lane=str(document["almena.dead.lane"]),
-        seq=int(document["almena.dead.seq"]),
+        lane=str(document.get("almena.dead.lane", "")),
+        seq=int(document.get("almena.dead.seq") or 0),
         received=parse_time(str(document["@timestamp"])),
         origin=str(document.get("almena.dead.origin", "")),
         place=int(document.get("almena.dead.place") or 0),
     )
     event = event_of(source, raw, PARSERS[source.parser], Masker(secret.derive("masking")).mask)
     headers = {"source": source.name, "agency": source.agency, "lane": f"dead.{letter.id}", "seq": "0"}
+    headers["attempt"] = str(_attempts(letter) + 1)
     return Record(f"{source.name}/dead.{letter.id}", encode(event), headers)
 
 

@@ -71,7 +71,9 @@ def test_from_a_dead_letter_back_to_an_alert(tmp_path: Path) -> None:
         letter = listed[0].split("\t")[0]
         shown = say(operate.dead_show, place.config, letter)[1]
         assert "BOXW310820HNERXN09" in shown, "the original bytes, for those who hold the key"
+        assert "\nalmena.dead.attempt: 1\nalmena.dead.error: ParseError\n" in shown
         assert say(operate.dead_replay, place.config, [], "")[0] == 1, "nothing was fixed yet"
+        assert "\nalmena.dead.attempt: 2\n" in say(operate.dead_show, place.config, letter)[1]
         place.file.write_text(right)
         assert say(operate.dead_replay, place.config, [letter], "")[1].startswith("1 put back")
         code, said = say(operate.dead_replay, place.config, [], "apps.identidad")
