@@ -101,10 +101,10 @@ class MemoryStore:
         """One page of documents; a cursor continues exactly behind the last one."""
         found = self._matches(query)
         keys = {row.id: _sort_value(row, query) for row in found}
-        valued = [row for row in found if keys[row.id] is not None]
-        valued.sort(key=lambda row: (order(keys[row.id] or 0), row.id), reverse=query.descending)
+        valued = [(order(value), row.id, row) for row in found if (value := keys[row.id]) is not None]
+        valued.sort(key=lambda item: item[:2], reverse=query.descending)
         bare = sorted((row for row in found if keys[row.id] is None), key=lambda row: row.id, reverse=query.descending)
-        rows = valued + bare
+        rows = [row for *_, row in valued] + bare
         if cursor is not None:
             mark = read_cursor(query, cursor)
             rows = [row for row in rows if _is_behind(keys[row.id], row.id, mark.value, mark.id, query.descending)]

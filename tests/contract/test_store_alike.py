@@ -242,7 +242,7 @@ def test_every_store_answers_alike(stores: list[Store], seed: int) -> None:
             store.replace(kind, identity, replacement, found.version)
     for _ in range(QUESTIONS):
         query = chance.query(kind)
-        by = chance.choice(
+        by: Any = chance.choice(
             [
                 Terms(chance.field(), limit=chance.choice([1, 5, 50])),
                 Cardinality(chance.field()),
