@@ -182,5 +182,13 @@ def open_bus(
             from almena.bus.sqlite import SqliteBus
 
             return SqliteBus(rest, partitions=partitions)
+        case "kafka" | "kafka+confluent":
+            from almena.bus.kafka import KafkaBus, client_of
+            from almena.bus.settings import KafkaSettings
+
+            settings = kafka or KafkaSettings()
+            return KafkaBus(client_of(url, settings, name), settings, partitions=partitions, name=name, keep=keep)
         case _:
-            raise ConfigError(f"bus: {url!r} is not known; write 'memory:' or 'sqlite:data/bus.sqlite'")
+            raise ConfigError(
+                f"bus: {url!r} is not known; write 'memory:', 'sqlite:data/bus.sqlite' or 'kafka://HOST:9092'"
+            )
