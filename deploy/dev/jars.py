@@ -61,12 +61,12 @@ def locked(path: Path) -> Iterator[None]:
 
 def fetch(name: str, lib: Path) -> None:
     """Let Maven copy what the POM asks for into `lib`."""
-    command = [_tool("mvn", "maven"), "--batch-mode", "--quiet", "--strict-checksums", "--file"]
-    command += [str(HERE / name / "pom.xml"), COPY, f"-DoutputDirectory={lib}", "-DincludeScope=runtime"]
+    command = [_tool("mvn", "maven"), "--batch-mode", "--quiet", "--strict-checksums", "-Dstyle.color=never"]
+    command += ["--file", str(HERE / name / "pom.xml"), COPY, f"-DoutputDirectory={lib}", "-DincludeScope=runtime"]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
-        said = "\n".join((result.stdout + result.stderr).strip().splitlines()[:5])
-        raise Unavailable(f"Maven could not fetch {name}; is its registry reachable from here? It said:\n{said}")
+        said, *_ = (result.stdout + result.stderr).strip().splitlines() or [f"status {result.returncode}"]
+        raise Unavailable(f"Maven could not fetch {name}; is its registry reachable from here? It said: {said}")
 
 
 def hashes(lib: Path) -> dict[str, str]:

@@ -176,6 +176,22 @@ def test_without_maven_it_says_what_to_install(tmp_path: Path) -> None:
     assert "Unavailable: mvn is not installed (Debian package maven" in result.stderr
 
 
+def test_without_a_registry_it_says_so(tmp_path: Path) -> None:
+    program("kafka")
+    closed = free_ports(1)
+    proxies = [
+        f"-D{scheme}.proxy{part}" for scheme in ("http", "https") for part in ("Host=127.0.0.1", f"Port={closed}")
+    ]
+    options = " ".join([f"-Dmaven.repo.local={tmp_path / 'packages'}", *proxies])
+    environment = {**os.environ, "MAVEN_OPTS": options, "ALMENA_STACK": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "deploy.dev.stack", "--folder", str(tmp_path / "run"), "start"]
+    ports = ["--kafka", str(free_ports(STEP)), "--elasticsearch", str(free_ports(2))]
+    result = subprocess.run([*command, *ports], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("stack: Maven could not fetch kafka; is its registry reachable")
+    assert not list((tmp_path / "cache").glob("kafka-*")), "half a program would be taken for one"
+
+
 @pytest.mark.faults
 def test_a_cluster_survives_the_kill_of_a_broker(kafka_cluster: Cluster) -> None:
     with admin(kafka_cluster.address) as client:
