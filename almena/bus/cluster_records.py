@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from almena.bus import Stored
-from almena.bus.kafka_client import Raw
+from almena.bus.cluster_client import Raw
 from almena.clock import SECOND
 
 PLACE = "~place"

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 from almena.bus import Outputs, Position, Record, Snapshot, Stored, partition_of
-from almena.bus.kafka_client import LARGEST, Client, Producer, Send, TopicSpec
-from almena.bus.kafka_records import PLACE, Place, decoded, encoded, place_of, stored_of
-from almena.bus.kafka_session import KafkaSession
+from almena.bus.cluster_client import LARGEST, Client, Producer, Send, TopicSpec
+from almena.bus.cluster_records import PLACE, Place, decoded, encoded, place_of, stored_of
+from almena.bus.cluster_session import KafkaSession
 from almena.bus.settings import KafkaSettings
 from almena.errors import BusError, ConfigError
 
@@ -221,7 +221,7 @@ def client_of(url: str, settings: KafkaSettings, name: str) -> Client:
     if not re.fullmatch(r"[^\s/@?#,:]+:\d+(,[^\s/@?#,:]+:\d+)*|\[[0-9a-fA-F:]+\]:\d+", servers):
         raise ConfigError(f"bus: {url!r}: expected {scheme}://HOST:PORT,HOST:PORT; user and keys stand under [kafka]")
     if scheme == "kafka":
-        from almena.bus.kafka_python import PythonClient
+        from almena.bus.cluster_python import PythonClient
 
         return PythonClient(servers, settings, name)
     try:

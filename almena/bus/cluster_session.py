@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from almena.bus import Batch, Gap, Snapshot, Step, Stored
-from almena.bus.kafka_client import Consumer, OutOfRange, Producer, Raw, Send
-from almena.bus.kafka_records import PLACE, Place, encoded, stored_of
+from almena.bus.cluster_client import Consumer, OutOfRange, Producer, Raw, Send
+from almena.bus.cluster_records import PLACE, Place, encoded, stored_of
 from almena.errors import BusError, Fenced, Moved
 
 if TYPE_CHECKING:
-    from almena.bus.kafka import KafkaBus
+    from almena.bus.cluster import KafkaBus
 
 log = logging.getLogger("almena.bus")
 
