@@ -183,7 +183,7 @@ def open_bus(
 
             return SqliteBus(rest, partitions=partitions)
         case "kafka" | "kafka+confluent":
-            from almena.bus.kafka import KafkaBus, client_of
+            from almena.bus.cluster import KafkaBus, client_of
             from almena.bus.settings import KafkaSettings
 
             settings = kafka or KafkaSettings()
