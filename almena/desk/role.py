@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from almena import metrics
-from almena.bus import ALERTS, DEAD, LEDGER, Bus, Record, Stored
+from almena.bus import ALERTS, DEAD, EVENTS, LEDGER, Bus, Record, Stored
 from almena.clock import now
 from almena.dead import Seal
 from almena.desk.desk import Desk
+from almena.desk.events import GROUP, Events
 from almena.desk.ledger import Ledger
 from almena.desk.message import Composer
 from almena.desk.notify import Common, Log
@@ -24,6 +25,7 @@ from almena.errors import BusError, Fenced, Moved, StoreError
 from almena.stage import Stage, Work
 from almena.state import Partition
 from almena.store import Store
+from almena.store.settings import EventSettings
 
 log = logging.getLogger("almena.desk")
 
@@ -85,12 +87,16 @@ def run(
     agencies: Mapping[str, str] | None = None,
     suppressions: Path | None = None,
     seal: Seal | None = None,
+    events: EventSettings | None = None,
 ) -> None:
     """Run until `stop` is set; raises what made a reader fail, such as Fenced.
+
+    Events are kept as `events` say; raises ConfigError when this store cannot keep them.
 
     `channels` are `[notify.<name>]` (the terminal when there are none), `agencies` names by id, `suppressions` the
     file to read when the settings name none. With `seal` what is damaged on the bus is kept as a dead letter.
     """
+    archive = Events(store, events) if events is not None and events.keep else None
     told = dict(channels) if channels else {"log": Log()}
     named = bool(settings.suppressions)
     known = Suppressions(Path(settings.suppressions) if named else suppressions, zone=settings.zone, needed=named)
@@ -102,11 +108,13 @@ def run(
     halt = threading.Event()
     ledger = partial(Ledger, store=store, seal=seal)
     readers = {topic: _reader(bus, topic, member, desk, ledger, halt) for topic in (ALERTS, DEAD, LEDGER)}
+    if archive is not None:
+        readers[EVENTS] = _archiver(bus, member, archive, halt)
     _together(
         {
             **{f"desk.{topic}": stage.run for topic, stage in readers.items()},
             "outbox": Outbox(store, settings, told, composer).run,
-            "housekeeping": lambda event: _housekeeping(desk, event),
+            "housekeeping": lambda event: _housekeeping([desk.expire, *([archive.expire] if archive else [])], event),
         },
         halt,
         stop,
@@ -124,6 +132,11 @@ def _reader(
         return Patient(state, desk.alerts if topic == ALERTS else desk.dead, stop, session.alive)
 
     return Stage("desk", session, open_work)
+
+
+def _archiver(bus: Bus, member: str, archive: Events, stop: threading.Event) -> Stage:
+    session = bus.session(EVENTS, group=GROUP, member=member)
+    return Stage(GROUP, session, lambda _, state: Patient(state, archive.step, stop, session.alive))
 
 
 def _together(
@@ -152,11 +165,11 @@ def _together(
         raise failures[0]
 
 
-def _housekeeping(desk: Desk, stop: threading.Event) -> None:
+def _housekeeping(expire: Sequence[Callable[[int], int]], stop: threading.Event) -> None:
     """Remove what is too old, at the start and every hour."""
     while True:
         try:
-            if gone := desk.expire(now()):
+            if gone := sum(each(now()) for each in expire):
                 log.info("%d documents reached their age and were removed", gone)
         except StoreError as error:
             log.warning("housekeeping: %s; trying again in an hour", error)

@@ -91,6 +91,9 @@ Outcome: TypeAlias = Literal["created", "same", "different"]
 class Store(Protocol):
     """Documents by kind and id, with compare-and-set, search and counting."""
 
+    by_period: bool
+    """Whether alerts lie by month and events by day, so that old ones go at once: such a store can keep events."""
+
     def create_many(self, kind: str, documents: Mapping[str, Document]) -> dict[str, Outcome]:
         """Create what is not there yet; nothing that is there changes. Durable when it returns."""
 

@@ -64,6 +64,8 @@ _HITS: dict[str, Any] = {"_source": {"excludes": HIDDEN}, "seq_no_primary_term":
 class ElasticsearchStore:
     """Documents in indices `<prefix>-<kind>`; searches see this object's own writes, and others' within a second."""
 
+    by_period = True
+
     def __init__(
         self,
         url: str,
@@ -187,6 +189,7 @@ class ElasticsearchStore:
         """
         what = f"removing old {kind}"
         pattern = index_pattern(self._prefix, kind)
+        self._refresh(kind)
         gone = 0
         if pattern.endswith("*"):
             there = self._client.ask(what, lambda client: client.indices.resolve_index(name=pattern))
@@ -298,7 +301,6 @@ class ElasticsearchStore:
     def _remove_before(self, kind: str, pattern: str, before: int) -> int:
         """Remove documents one by one by their time, except those that change meanwhile."""
         condition = matching(Query(kind=kind, scope=ALL, filters=(Filter(TIME, "lt", (format_time(before),)),)))
-        self._refresh(kind)
         body = _by_id(condition, BODY_DOCUMENTS) | {"_source": False}
         pages = self._pages(f"removing old {kind}", body, pattern)
         return sum(self._remove(kind, hits) for hits in pages)

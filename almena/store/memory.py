@@ -56,6 +56,8 @@ class _Row:
 class MemoryStore:
     """Documents in dictionaries; gone when the process ends."""
 
+    by_period = False
+
     def __init__(self) -> None:
         self._kinds: dict[str, dict[str, _Row]] = {}
         self._version = 0

@@ -54,6 +54,8 @@ _SCHEMA = (
 class SqliteStore:
     """Documents in one file, with an index over every field and every word."""
 
+    by_period = False
+
     def __init__(self, path: str) -> None:
         """Opens or creates the file, readable by its owner alone; raises StoreError when it is damaged or not ours."""
         self._path = path
