@@ -211,7 +211,9 @@ class _Datagrams:
                 group.create_task(self._count())
         finally:
             self._read(False)
-            self._drain()
+            deadline = time.monotonic() + _LAST_WORDS
+            while self._drain() and time.monotonic() < deadline:
+                pass
             self._count_lost()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
@@ -224,14 +226,15 @@ class _Datagrams:
             self._loop.remove_reader(self._sock)
         self._reading = on
 
-    def _drain(self) -> None:
-        """Take what the kernel has, up to a turn."""
+    def _drain(self) -> bool:
+        """Take what the kernel has, up to a turn; returns whether there may be more."""
         received = now()
-        empty = 0
+        empty, more = 0, True
         for _ in range(_TURN):
             try:
                 data, place = self._sock.recvfrom(_DATAGRAM)
             except BlockingIOError:
+                more = False
                 break
             if data:
                 self._backlog.append((data, place, received))
@@ -243,6 +246,7 @@ class _Datagrams:
         if len(self._backlog) >= _BACKLOG_RECORDS or self._bytes >= _BACKLOG_BYTES:
             self._read(False)
         self._arrived.set()
+        return more
 
     async def _hand_on(self) -> None:
         while True:

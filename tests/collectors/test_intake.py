@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,12 +13,14 @@ from sinks import events, letters, stored, until, words
 
 from almena import metrics
 from almena.bus import Bus, Outputs, Position, open_bus
+from almena.bus.spool import Spool
 from almena.clock import parse_time
-from almena.errors import BusError, ConfigError
+from almena.errors import BusError, ConfigError, Fenced
 from almena.event import Event
 from almena.sealing import Secret
 from collectors.base import Context, Raw, Source
 from collectors.intake import Intake
+from collectors.syslog import Syslog
 
 SECRET = Secret(bytes(32))
 SOURCE = Source(name="portal", agency="finanzas", parser="words")
@@ -37,18 +41,22 @@ class Refusing:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.shut = False
+        self.error = BusError("disk full")
         self.appends = 0
         self.pause = 0.0
 
     def append_all(self, outputs: Outputs) -> None:
         if self.shut:
-            raise BusError("disk full")
+            raise self.error
         time.sleep(self.pause)
         self.appends += 1
         self.bus.append_all(outputs)
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.bus, name)
+    def partitions(self, topic: str) -> int:
+        return self.bus.partitions(topic)
+
+    def close(self) -> None:
+        """The bus stays open, to be looked at."""
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -118,6 +126,16 @@ def test_what_a_parser_refuses_becomes_a_sealed_dead_letter(bus: Refusing) -> No
         "place": 0,
     }
     assert broken["reason"] == "parser failed: KeyError"
+    first, second = stored(bus.bus, "dead")
+    known = {"source": "portal", "agency": "finanzas", "lane": "a"}
+    assert first.headers == known | {
+        "seq": "1",
+        "error": "ParseError",
+        "attempt": "1",
+        "origin": "192.0.2.9:514",
+        "place": "0",
+    }
+    assert second.headers["error"] == "KeyError"
     assert all(b"BEML920313" not in record.value for record in stored(bus.bus, "dead"))
 
 
@@ -344,3 +362,159 @@ def test_what_happened_is_measured(bus: Refusing) -> None:
     assert (sample % 2, refused >= 1, dropped % 4) == (0, True, 0)
     assert metrics.SOURCE_LAST_EVENT.labels("measured", "finanzas")._value.get() > 1.7e9
     assert parse_time(events(bus.bus)[0]["@timestamp"]) == AT
+
+
+ONCE = Source(name="edge", agency="finanzas", parser="words", resent=False)
+
+
+def drops(bus: Bus) -> Counter[tuple[str, str]]:
+    """Counts of the ledger by source and reason, each numbered entry once."""
+    found: Counter[tuple[str, str]] = Counter()
+    entries = {(drop["lane"], drop["seq"]): drop for drop in letters(bus, "ledger")}
+    for drop in entries.values():
+        found[drop["source"], drop["reason"]] += drop["count"]
+    return found
+
+
+def test_what_nobody_sends_again_is_counted_when_it_cannot_be_stored(bus: Refusing, tmp_path: Path) -> None:
+    bus.shut = True
+    spool = Spool(bus, tmp_path / "spool.sqlite", 1)  # room for the ledger only
+
+    async def run() -> None:
+        async with intake(spool, grace=0.1) as sink:
+            tasks = [
+                asyncio.ensure_future(sink.append(ONCE, [raw(b"x", n) for n in range(30)])),
+                asyncio.ensure_future(sink.append(SOURCE, [raw(b"x", n) for n in range(7)])),
+            ]
+            await until(lambda: sink.state() == "down")
+            tasks[0].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(run())
+    spool.close()
+    bus.shut = False
+    heir = Spool(bus, tmp_path / "spool.sqlite", 1)
+    asyncio.run(until(lambda: not heir.records))
+    heir.close()
+    assert drops(bus.bus) == {("edge", "not stored"): 30}
+    assert events(bus.bus) == []
+
+
+def test_counts_find_room_while_events_wait(bus: Refusing, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bus.shut = True
+    spool = Spool(bus, tmp_path / "spool.sqlite", 1)
+
+    async def run() -> None:
+        async with intake(spool) as sink:
+            task = asyncio.ensure_future(sink.append(SOURCE, [raw(b"held", 1)]))
+            await until(lambda: sink.state() == "down")
+            for _ in range(50):
+                sink.dropped(SOURCE, "kernel", 2)
+            await until(lambda: spool.records)  # a kill -9 would not cost them any more
+            assert not task.done()
+            sink.dropped(SOURCE, "kernel", 1)
+            bus.shut = False
+            await task
+
+    asyncio.run(run())
+    assert drops(bus.bus) == {("portal", "kernel"): 101}
+    assert [event["message"] for event in events(bus.bus)] == ["held"]
+    said = [entry.getMessage() for entry in caplog.records if "lost for good" in entry.getMessage()]
+    assert 1 <= len(said) <= 2
+    assert said[0].startswith("portal: ")
+
+
+class Unknown(Refusing):
+    """Refuses each ledger entry twice after it was written: the answer got lost."""
+
+    def append_all(self, outputs: Outputs) -> None:
+        super().append_all(outputs)
+        if "ledger" in outputs and self.appends % 3:
+            raise BusError("no answer in time")
+
+
+def test_a_count_whose_append_was_repeated_is_the_same_entry(bus: Refusing) -> None:
+    doubtful = Unknown(bus.bus)
+
+    async def run() -> None:
+        async with intake(doubtful) as sink:
+            for _ in range(3):
+                sink.dropped(SOURCE, "kernel", 5)
+                await asyncio.sleep(0.3)
+
+    asyncio.run(run())
+    entries = letters(bus.bus, "ledger")
+    assert len(entries) > len({entry["seq"] for entry in entries})
+    assert drops(bus.bus) == {("portal", "kernel"): 15}
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_who_is_fenced_ends(bus: Refusing, waiting: bool) -> None:
+    async def run() -> None:
+        async with intake(bus) as sink, asyncio.TaskGroup() as group:
+            bus.error = Fenced("another process has this name")
+            bus.shut = True
+            if waiting:
+                group.create_task(sink.append(SOURCE, [raw(b"x", 1)]))
+            await asyncio.sleep(60)
+
+    with pytest.raises(Fenced, match="another process"):
+        asyncio.run(run())
+
+
+def test_without_markers_events_go_on(bus: Refusing) -> None:
+    """Where the bus never told how many partitions there are, nothing waits for that."""
+
+    class Silent(Refusing):
+        def partitions(self, topic: str) -> int:
+            raise BusError("away")
+
+    async def run() -> None:
+        async with intake(Silent(bus.bus)) as sink:
+            await sink.append(SOURCE, [raw(b"x", 1)])
+
+    asyncio.run(run())
+    assert len(events(bus.bus)) == 1
+
+
+def test_datagrams_that_find_no_room_are_counted_to_the_last(
+    bus: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent = stored + counted, while the bus is away and the file is full, and through the stop of the process."""
+    monkeypatch.setattr("collectors.syslog._BACKLOG_RECORDS", 1_000)
+    collector = Syslog(agency="finanzas", parser="words", listen="127.0.0.1:0", receive_buffer=1 << 20)
+    bus.shut = True
+    spool = Spool(bus, tmp_path / "spool.sqlite", 60_000)
+    sent = 0
+
+    async def run() -> None:
+        nonlocal sent
+        async with intake(spool, grace=0.1) as sink:
+            task = asyncio.ensure_future(collector.run("edge", sink))
+            await until(lambda: collector.address)
+            host, _, port = collector.address.rpartition(":")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                while sink.state() != "down" or sent < 5_000:
+                    sock.sendto(os.urandom(100).hex().encode(), (host, int(port)))
+                    sent += 1
+                    if sent % 50 == 0:
+                        await asyncio.sleep(0.001)
+                for _ in range(8_000):  # in one go, more than the kernel keeps
+                    sock.sendto(b"x" * 100, (host, int(port)))
+                    sent += 1
+            await asyncio.sleep(0.1)
+            task.cancel()
+            await asyncio.wait([task])
+
+    asyncio.run(run())
+    spool.close()
+    bus.shut = False
+    heir = Spool(bus, tmp_path / "spool.sqlite", 60_000)
+    asyncio.run(until(lambda: not heir.records))
+    heir.close()
+    lost = drops(bus.bus)
+    assert lost["edge", "kernel"] > 0
+    assert lost["edge", "not stored"] > 0
+    stored_ = len(events(bus.bus))
+    assert stored_ > 0
+    assert sent == stored_ + lost.total()
