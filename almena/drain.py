@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from almena.bus import EVENTS, HITS, Bus, Record
 from almena.detect import MARKER
-from almena.status import READERS
+from almena.traffic import READERS
 
 _PAUSE = 0.05
 

@@ -45,11 +45,22 @@ BUS_LAG = Gauge(
     ["topic", "group", "partition"],
     multiprocess_mode="mostrecent",
 )
+BUS_DELAY = Gauge(
+    "almena_bus_delay_seconds",
+    "How long the oldest record that a group has not read yet has lain on the bus.",
+    ["topic", "group"],
+    multiprocess_mode="mostrecent",
+)
+BUS_UP = Gauge("almena_bus_up", "1 where the bus answers the console, 0 where not.", multiprocess_mode="mostrecent")
+STORE_UP = Gauge(
+    "almena_store_up", "1 where the store answers the console, 0 where not.", multiprocess_mode="mostrecent"
+)
 BUS_GAPS = Counter("almena_bus_gap_records_total", "Records trimmed or damaged before they were read.", ["topic"])
 SPOOL_RECORDS = Gauge(
     "almena_spool_records", "Records that wait on disk because the bus refuses.", multiprocess_mode="livesum"
 )
 SPOOL_BYTES = Gauge("almena_spool_bytes", "Bytes of what waits on disk for the bus.", multiprocess_mode="livesum")
+SPOOL_LIMIT = Gauge("almena_spool_limit_bytes", "Bytes that may wait on disk for the bus.", multiprocess_mode="livesum")
 SPOOL_OLDEST = Gauge(
     "almena_spool_oldest_seconds", "How long the oldest record on disk has waited.", multiprocess_mode="livemax"
 )

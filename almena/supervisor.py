@@ -177,10 +177,15 @@ class Supervisor:
             process.stdin.close()
 
 
-def _metrics_folder(data: Path) -> Path:
-    """An empty folder for the counters the roles share: in memory, since a full disk kills who maps a file on it."""
+def metrics_places(data: Path) -> tuple[Path, Path]:
+    """Where the counters the roles share may lie: in memory, since a full disk kills who maps a file on it; or not."""
     name = hashlib.blake2b(os.fsencode(data.resolve()), digest_size=8).hexdigest()
-    for folder in (Path("/dev/shm") / f"almena-{os.getuid()}-{name}", data / "metrics"):  # noqa: S108
+    return Path("/dev/shm") / f"almena-{os.getuid()}-{name}", data / "metrics"  # noqa: S108
+
+
+def _metrics_folder(data: Path) -> Path:
+    """An empty folder for the counters the roles share."""
+    for folder in metrics_places(data):
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir(parents=True, mode=0o700)

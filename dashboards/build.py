@@ -172,6 +172,26 @@ OPERATION: list[Row] = [
                 width=12,
             ),
             Panel(
+                "Espera del bus",
+                "Desde hace cuánto espera lo más viejo que cada rol no ha leído.",
+                (("max by (topic, group) (almena_bus_delay_seconds)", "{{topic}} → {{group}}"),),
+                unit="s",
+                width=12,
+            ),
+            Panel(
+                "Bus y almacén",
+                "1 mientras responden.",
+                (("max(almena_bus_up)", "bus"), ("max(almena_store_up)", "almacén")),
+                width=12,
+            ),
+            Panel(
+                "En disco a que vuelva el bus",
+                "Lo que los recolectores guardan mientras el bus no recibe, y el lugar que tienen.",
+                (("sum(almena_spool_bytes)", "ocupado"), ("sum(almena_spool_limit_bytes)", "lugar")),
+                unit="bytes",
+                width=12,
+            ),
+            Panel(
                 "Atraso de la marca de agua",
                 "Cuánto va el tiempo de los eventos detrás del reloj; incluye la tardanza permitida.",
                 (("max by (partition) (almena_watermark_delay_seconds)", "partición {{partition}}"),),

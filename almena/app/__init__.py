@@ -148,13 +148,18 @@ def operators_of(models: Iterable[Any], rules: RuleSet, groups: int = 100_000) -
     return {operator.name: operator for operator in [*operators(rules, limit=groups), *models]}
 
 
-@contextlib.contextmanager
-def opened(config: Config) -> Iterator[tuple[Bus, Store]]:
-    """The bus and the store of an installation that is there, closed at the end; raises UsageError when none is."""
+def there(config: Config) -> None:
+    """Raises UsageError when an installation that would be in files is not there."""
     for url in (config.bus, config.store):
         scheme, _, path = url.partition(":")
         if scheme == "sqlite" and not Path(path).exists():
             raise UsageError(f"{path}: there is no installation; `--config FILE` names one, `almena up` starts it")
+
+
+@contextlib.contextmanager
+def opened(config: Config) -> Iterator[tuple[Bus, Store]]:
+    """The bus and the store of an installation that is there, closed at the end; raises UsageError when none is."""
+    there(config)
     bus, store = bus_of(config), store_of(config)
     try:
         yield bus, store

@@ -9,26 +9,33 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from almena import backup as backups
-from almena.app import configuration, opened, secret_of, sources_of
+from almena import metrics
+from almena.app import bus_of, configuration, opened, secret_of, sources_of, store_of, there
 from almena.app.texts import Texts
 from almena.bus import EVENTS, Record
-from almena.clock import format_time, now, parse_time, to_datetime
+from almena.clock import SECOND, format_time, now, parse_time, to_datetime
 from almena.config import Config
 from almena.console import audit
-from almena.errors import Conflict, ParseError, UsageError
+from almena.errors import BusError, Conflict, ParseError, StoreError, UsageError
 from almena.event import encode
 from almena.status import status
 from almena.store import ALL, DEAD, Filter, Query, Store, Versioned
-from almena.supervisor import Supervisor, units
+from almena.supervisor import Supervisor, metrics_places, units
+from almena.traffic import READERS, Spooled, Traffic, lasting, spooled_at, traffic
 from almena.words import safe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+T = TypeVar("T")
 
 ROLES = ("collect", "detect", "correlate", "desk", "console")
 """The roles of an installation, in the order of the flow."""
@@ -110,10 +117,27 @@ def expected_of(config: Config) -> dict[str, int]:
     return {name: int(source.expect) for name, source in sources_of(config).items() if source.expect is not None}
 
 
+def spool_of(config: Config) -> Spooled | None:
+    """What waits on this machine until the bus takes it."""
+    given = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    places = [Path(given)] if given else metrics_places(Path(config.data))
+    told = next((metrics.render(str(folder)) for folder in places if (folder / "lock").exists()), b"")
+    return spooled_at(Path(config.data) / "spool.sqlite", config.spool.megabytes << 20, told)
+
+
 def show_status(config: Config, *, json: bool) -> int:
-    """Print the status; 1 when something is wrong."""
-    with opened(config) as (bus, store):
-        found = status(store, bus, expected=expected_of(config), language=config.language)
+    """Print the status; 1 when something is wrong. What does not answer is told, and the rest all the same."""
+    there(config)
+    with contextlib.ExitStack() as stack:
+        waiting = _asked(lambda: traffic(stack.enter_context(contextlib.closing(bus_of(config)))))
+        store = _asked(lambda: stack.enter_context(contextlib.closing(store_of(config))))
+        found = status(
+            store,
+            Traffic(error=waiting) if isinstance(waiting, str) else waiting,
+            expected=expected_of(config),
+            language=config.language,
+            spool=spool_of(config),
+        )
     if json:
         print(msgspec.json.encode(found).decode())
     else:
@@ -121,12 +145,40 @@ def show_status(config: Config, *, json: bool) -> int:
     return 0 if found["ok"] else 1
 
 
+def _asked(question: Callable[[], T]) -> T | str:
+    """The answer, or why there is none."""
+    try:
+        return question()
+    except (BusError, StoreError) as error:
+        return str(error)
+
+
 def _print_status(found: dict[str, Any], say: Texts, zone: ZoneInfo) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False)
     console.width = max(console.width, _WIDTH)
+    if found["store"]:
+        _print_sources(found, say, zone, console)
+    _print_lag(found, say, console)
+    for member in found["members"]:
+        mark = "●" if member["here"] else "○"
+        heard = f"{say('heard')} {_local(member['heard'], zone)}"
+        console.print(f"{mark} {member['stage']} {member['host']}  {heard}", markup=False, soft_wrap=True)
+    outbox = {name: f"{count:,}" for name, count in found["outbox"].items()}
+    if found["store"]:
+        console.print(say("outbox", **outbox))
+    if (spool := found["spool"]) is not None and spool["records"]:
+        console.print(say("spool", count=f"{spool['records']:,}", share=f"{spool['share']:.0%}"))
+    for problem in found["problems"]:
+        console.print(f"✗ {problem}", markup=False, soft_wrap=True)
+    if found["ok"]:
+        console.print(f"✓ {say('good')}")
+
+
+def _print_sources(found: dict[str, Any], say: Texts, zone: ZoneInfo, console: Console) -> None:
+    from rich.table import Table
+
     offset = to_datetime(now()).astimezone(zone).strftime("%z")
     last_seen = f"{say('last_seen')} (UTC{offset[:3]}:{offset[3:]})"
     table = Table(say("source"), say("agency"), last_seen, box=None, header_style="dim")
@@ -138,11 +190,20 @@ def _print_status(found: dict[str, Any], say: Texts, zone: ZoneInfo) -> None:
     console.print(table if found["sources"] else say("no_sources"))
     totals = {"events": found["events"], "alerts": found["alerts"], "rules": found["rules"]["loaded"]}
     console.print("\n" + " · ".join(say(name, count=f"{count:,}") for name, count in totals.items()))
-    console.print(say("lag", lag=", ".join(f"{topic} {count:,}" for topic, count in found["lag"].items())))
-    for problem in found["problems"]:
-        console.print(f"✗ {problem}", markup=False, soft_wrap=True)
-    if found["ok"]:
-        console.print(f"✓ {say('good')}")
+
+
+def _print_lag(found: dict[str, Any], say: Texts, console: Console) -> None:
+    from rich.table import Table
+
+    if not found["lag"]:
+        return
+    table = Table(say("topic"), say("group"), box=None, header_style="dim")
+    for title in ("unread", "delay"):
+        table.add_column(say(title), justify="right")
+    for topic, count in found["lag"].items():
+        delay = found["delay"].get(topic)
+        table.add_row(topic, READERS[topic], f"{count:,}", "—" if delay is None else lasting(round(delay * SECOND)))
+    console.print(table)
 
 
 def _local(moment: str | None, zone: ZoneInfo) -> str:

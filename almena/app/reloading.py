@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 import time
 from collections import deque
@@ -163,6 +164,7 @@ class Reloading:
             "kind": "member",
             "member": self._member,
             "stage": self._stage,
+            "host": socket.gethostname(),
             "hash": running,
             "loaded": loaded,
             "since": since,

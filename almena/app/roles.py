@@ -93,6 +93,8 @@ def collect(config: Config) -> None:
 
 def spooled(config: Config) -> Spool:
     """The bus behind a file for what it refuses; it may be away at the start."""
+    from almena import metrics
+
     later = Later(lambda: bus_of(config, member("collect")))
     try:
         later.reach()
@@ -100,6 +102,7 @@ def spooled(config: Config) -> Spool:
         raise
     except BusError as error:
         log.error("the bus is away at the start: %s", error)
+    metrics.SPOOL_LIMIT.set(config.spool.megabytes * MEGABYTE)
     return Spool(later, Path(config.data) / "spool.sqlite", config.spool.megabytes * MEGABYTE)
 
 
@@ -199,11 +202,12 @@ def console(config: Config) -> None:
     from almena import metrics
     from almena.app.catalogue import Catalogue
     from almena.app.nearby import Looker
-    from almena.app.operate import expected_of
+    from almena.app.operate import expected_of, spool_of
     from almena.console import create_app, ensure_admin, serve
-    from almena.status import READERS, status
-    from almena.store import Scope
+    from almena.status import status
+    from almena.store import ALL, LEDGER, Scope
     from almena.supervisor import lifeline
+    from almena.traffic import Patient, Traffic, measure, reachable, traffic
 
     lifeline()
     bus, store = bus_of(config, member("console")), store_of(config)
@@ -213,14 +217,16 @@ def console(config: Config) -> None:
     rules = Catalogue(config, store)
     expected = expected_of(config)
 
+    # Asked here and not by the readers, so that a reader that is dead is seen to fall behind.
+    waiting = Patient(lambda: traffic(bus), lambda: Traffic(error="no answer within 3 s"))
+    away = Patient(lambda: reachable(lambda: store.get(LEDGER, "rules", scope=ALL)), lambda: "no answer within 3 s")
+
     def how(scope: Scope, language: str) -> dict[str, object]:
-        return status(store, bus, scope=scope, expected=expected, language=language)
+        return status(store, waiting(), scope=scope, expected=expected, language=language, spool=spool_of(config))
 
     def measured() -> bytes:
-        # Asked here and not by the readers, so that a reader that is dead is seen to fall behind.
-        for topic, group in READERS.items():
-            for partition, count in bus.lag(topic, group).items():
-                metrics.BUS_LAG.labels(topic, group, str(partition)).set(count)
+        measure(waiting())
+        metrics.STORE_UP.set(not away())
         return metrics.render(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
 
     app = create_app(
@@ -272,6 +278,7 @@ def desk(config: Config, stop: threading.Event, name: str) -> None:
             agencies={name: agency.name for name, agency in config.agencies.items()},
             suppressions=folder / "suppressions.toml",
             seal=secret_of(config).seal,
+            events=config.events,
         )
     finally:
         halt.set()

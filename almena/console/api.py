@@ -78,6 +78,37 @@ class ShadowRule(msgspec.Struct, kw_only=True):
     """RFC 3339, for a rule over its budget."""
 
 
+class Member(msgspec.Struct, kw_only=True):
+    """A process that said lately that it works."""
+
+    member: str
+    """Its name in its group."""
+    stage: str
+    host: str = ""
+    heard: str
+    """RFC 3339: when it was heard last."""
+    here: bool
+    """Whether it still counts as there."""
+
+
+class Outbox(msgspec.Struct, kw_only=True):
+    """Notifications that wait, and those that could not be delivered."""
+
+    waiting: int = 0
+    failed: int = 0
+
+
+class Waiting(msgspec.Struct, kw_only=True):
+    """What waits on the console's machine until the bus takes it."""
+
+    records: int = 0
+    bytes: int = 0
+    share: float = 0.0
+    """Of its room, 0 to 1."""
+    seconds: float = 0.0
+    """How long the first has waited."""
+
+
 class RulesStatus(msgspec.Struct, kw_only=True):
     """The rules in use, those in shadow, and those refused."""
 
@@ -99,6 +130,15 @@ class Status(msgspec.Struct, kw_only=True):
     drops: int = 0
     lag: dict[str, int] = {}
     """Records not read yet, by topic of the bus."""
+    delay: dict[str, float | None] = {}
+    """Seconds that the oldest record not read yet has waited, by topic; null where that is not known."""
+    bus: bool = True
+    """Whether the bus answers."""
+    store: bool = True
+    """Whether the store answers."""
+    members: list[Member] = []
+    outbox: Outbox = msgspec.field(default_factory=Outbox)
+    spool: Waiting | None = None
     sources: list[SourceStatus] = []
     rules: RulesStatus = msgspec.field(default_factory=RulesStatus)
 

@@ -16,6 +16,7 @@ from almena.console.memory import Memory
 from almena.console.security import host_of
 from almena.errors import AlmenaError
 from almena.store import ALL, LEDGER, Scope
+from almena.traffic import READERS, lasting
 
 if TYPE_CHECKING:
     from almena.console.rules import RuleInfo
@@ -62,18 +63,38 @@ def _loopback(host: str) -> bool:
 
 
 def health_page(visit: Visit) -> Response:
-    """The memory of correlations: what is wrong with it, how large it is, what waits, and who comes late."""
+    """What is wrong, what waits on the bus, who works, the memory of correlations, and who comes late."""
     from almena.console.sources import sources
 
     figures, titles = visit.console.memory.figures(), titles_of(visit.console.rules(), visit.language)
+    state = visit.console.status(visit.scope, visit.language)
     late = [source for source in sources(visit.console.store, visit.scope) if source.late]
     return visit.render(
         "health.html",
         figures=figures,
-        problems=figures.problems(visit.language, titles),
+        remembers=not figures.problems(visit.language, titles),
+        problems=[str(problem) for problem in state.get("problems") or ()],
+        lag=_lag(state),
+        outbox=state.get("outbox") or {"waiting": 0, "failed": 0},
+        spool=state.get("spool"),
+        members=state.get("members") or (),
         titles=titles,
         late=sorted(late, key=lambda source: (-source.late / max(source.events, 1), source.agency, source.name)),
     )
+
+
+def _lag(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What waits, a row for each topic."""
+    delays = state.get("delay") or {}
+    return [
+        {
+            "topic": topic,
+            "reader": READERS.get(topic, ""),
+            "count": count,
+            "delay": "" if delays.get(topic) is None else lasting(round(delays[topic] * SECOND)),
+        }
+        for topic, count in (state.get("lag") or {}).items()
+    ]
 
 
 def titles_of(rules: Sequence[RuleInfo], language: str) -> dict[str, str]:

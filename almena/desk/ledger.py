@@ -103,6 +103,7 @@ class Ledger:
                     "@timestamp": format_time(record.time),
                     "almena.rules.member": _text(entry["member"]),
                     "almena.rules.stage": _text(entry["stage"]),
+                    "almena.rules.host": _text(entry.get("host") or ""),
                     "almena.rules.loaded": _number(entry["loaded"]),
                     "almena.rules.hash": _text(entry["hash"]),
                     "almena.rules.since": since,

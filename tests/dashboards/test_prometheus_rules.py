@@ -90,7 +90,13 @@ def test_alerts_speak_spanish_and_english(name: str) -> None:
 
 
 def test_commands_named_in_words_exist() -> None:
-    helped = {"dead": ("list", "replay"), "rules": ("check", "shadow"), "state": ("show",), "status": ("",)}
+    helped = {
+        "dead": ("list", "replay"),
+        "rules": ("check", "shadow"),
+        "state": ("show",),
+        "status": ("",),
+        "check": ("",),
+    }
     for rule in ALERTING.values():
         for command, sub in re.findall(r"`almena (\w+) ?(\w*)`", "".join(rule["annotations"].values())):
             assert sub in helped[command]

@@ -3,10 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from console_client import BASE, Clock, TestClient
+from console_client import BASE, SECRET, Clock, TestClient
 from starlette.applications import Starlette
 
-from almena.clock import SECOND
+from almena.clock import SECOND, format_time
+from almena.console import ConsoleSettings, create_app
 from almena.console.health import Problems
 from almena.errors import StoreError
 from almena.store import Scope, Store
@@ -60,3 +61,31 @@ def test_problems_are_asked_for_now_and_then_apart_for_each_scope(clock: Clock) 
     clock.time += 10 * SECOND
     assert problems.count(one, "es") == 3
     assert asked == [(one, "es"), (other, "es"), (one, "es")]
+
+
+def test_the_page_shows_what_waits_and_who_works(
+    sign_in: Callable[..., TestClient], store: Store, clock: Clock
+) -> None:
+    member = {"stage": "detect", "host": "m1", "member": "detect@m1", "heard": format_time(clock.time)}
+    state = {
+        "ok": False,
+        "problems": ["El bus no responde: k1\\u001b"],
+        "lag": {"events": 1_234, "hits": 0},
+        "delay": {"events": 90.0, "hits": None},
+        "members": [member | {"here": True}, member | {"host": "m2<b>", "here": False}],
+        "outbox": {"waiting": 3, "failed": 0},
+        "spool": {"records": 77, "bytes": 1, "share": 0.1, "seconds": 2.0},
+    }
+    app = create_app(
+        store, ConsoleSettings(), agencies={}, rules=list, status=lambda scope, language: state, metrics=lambda: b"",
+        secret=SECRET, clock=clock,
+    )  # fmt: skip
+    with TestClient(app, base_url=BASE, cookies=dict(sign_in().cookies)) as client:
+        page = client.get("/salud").text
+        said = ("El bus no responde: k1", "1 min 30 s", "detect</td>", "m1</td>", "m2&lt;b&gt;</td>", "se fue", ">77 ")
+        for text in said:
+            assert text in page
+        english = client.get("/salud?lang=en").text
+        assert "Who works" in english
+        assert "1,234" in english
+        assert client.get("/api/v1/status").json()["delay"] == {"events": 90.0, "hits": None}
