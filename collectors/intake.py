@@ -161,6 +161,7 @@ class Intake:
                 job.done.set_result(None)
             else:
                 job.done.set_exception(error)
+                job.done.exception()  # a caller that was cancelled meanwhile asks for it no more
         self._room.set()
         if isinstance(error, Fenced) and self._task is not None:
             self._task.cancel()  # whoever runs the collectors: `__aexit__` says why

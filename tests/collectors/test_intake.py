@@ -495,7 +495,7 @@ def test_datagrams_that_find_no_room_are_counted_to_the_last(
             host, _, port = collector.address.rpartition(":")
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
                 while sink.state() != "down" or sent < 5_000:
-                    sock.sendto(os.urandom(100).hex().encode(), (host, int(port)))
+                    sock.sendto(b"x" + os.urandom(100).hex().encode(), (host, int(port)))
                     sent += 1
                     if sent % 50 == 0:
                         await asyncio.sleep(0.001)
