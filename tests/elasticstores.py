@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from elasticsearch import Elasticsearch
@@ -15,13 +15,20 @@ from almena.store.settings import ElasticsearchSettings
 
 
 @contextmanager
-def fresh(url: str, **options: Any) -> Iterator[ElasticsearchStore]:
+def fresh(url: str, *, request: float = 15, patience: float = 20, **settings: Any) -> Iterator[ElasticsearchStore]:
     """A store under a prefix that nobody has; its indices and its template go when the block ends."""
+    with prefixed(url) as prefix:
+        named = ElasticsearchSettings(**{"prefix": prefix, "replicas": 0, **settings})
+        with closing(ElasticsearchStore(url, named, request=request, patience=patience)) as store:
+            yield store
+
+
+@contextmanager
+def prefixed(url: str) -> Iterator[str]:
+    """A prefix that nobody has; all that has come under it goes when the block ends."""
     prefix = f"test-{secrets.token_hex(6)}"
     try:
-        store = ElasticsearchStore(url, ElasticsearchSettings(prefix=prefix, replicas=0), **options)
-        yield store
-        store.close()
+        yield prefix
     finally:
         remove(url, prefix)
 
@@ -39,5 +46,8 @@ def empty(store: Store) -> None:
     """Remove every document."""
     for kind in KINDS:
         ids = [item.id for item in store.scan(kind)]
+        if isinstance(store, ElasticsearchStore):
+            store._write(kind, [store._operation("delete", kind, identity) for identity in ids], ids)
+            continue
         for identity in ids:
             store.delete(kind, identity)

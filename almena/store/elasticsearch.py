@@ -6,11 +6,12 @@ import logging
 import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from elastic_transport import ObjectApiResponse
-from elasticsearch import ApiError, NotFoundError
+from elasticsearch import ApiError, Elasticsearch, NotFoundError
 
 from almena.clock import format_time
 from almena.errors import Conflict, Refused, StoreError
@@ -32,10 +33,12 @@ from almena.store.elasticsearch_client import PATIENCE_SECONDS, REQUEST_SECONDS,
 from almena.store.elasticsearch_count import Counts
 from almena.store.elasticsearch_layout import HIDDEN, laid_out, read_back, token_of
 from almena.store.elasticsearch_mapping import (
+    FIELD_LIMIT,
     ID,
     ended,
     index_name,
     index_pattern,
+    is_ours,
     mappings,
     meta,
     template,
@@ -332,8 +335,8 @@ class ElasticsearchStore:
             return
         try:
             self._client.ask(what, lambda client: client.indices.put_index_template(name=name, **template(settings)))
-            for kind in KINDS if found is not None and found[0] != version() else ():
-                self._extend(kind)
+            if found is not None and found[0] != version():
+                self._extend(what)
         except StoreError as error:
             if found is None or not isinstance(error.__cause__, ApiError) or error.__cause__.meta.status != 403:
                 raise
@@ -349,13 +352,19 @@ class ElasticsearchStore:
         there = answer["index_templates"][0]["index_template"]
         return int(there.get("version", 0)), there.get("_meta", {})
 
-    def _extend(self, kind: str) -> None:
-        """Let the indices that are there index what the schema has gained."""
-        pattern = index_pattern(self._prefix, kind)
-        there = self._client.ask("extending", lambda client: client.indices.resolve_index(name=pattern))
-        names = [index["name"] for index in there["indices"]]
-        if names:
-            self._client.ask("extending", lambda client: client.indices.put_mapping(index=names, **mappings()))
+    def _extend(self, what: str) -> None:
+        """Let the indices that are there index what the schema has gained; one that cannot serves as it is."""
+        there = self._client.ask(what, lambda client: client.indices.resolve_index(name=f"{self._prefix}-*"))
+        for name in [index["name"] for index in there["indices"] if is_ours(self._prefix, index["name"])]:
+            try:
+                self._client.ask(f"extending {name}", partial(_extended, name))
+            except StoreError as error:
+                log.warning("%s; fields that are new are not found in this index", error)
+
+
+def _extended(name: str, client: Elasticsearch) -> ObjectApiResponse[Any]:
+    client.indices.put_settings(index=name, settings={"index": FIELD_LIMIT})
+    return client.indices.put_mapping(index=name, **mappings())
 
 
 def _conflict(kind: str, identity: str) -> Conflict:

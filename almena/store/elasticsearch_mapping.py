@@ -29,6 +29,9 @@ ID, MICROS, WORDS, KNOWN, OTHER = (f"{OURS}.{name}" for name in ("id", "micros",
 LONGEST_KEYWORD = KEYWORD_BYTES + 1
 """Characters of an indexed keyword; `match.index` leaves none out that is shorter."""
 
+FIELD_LIMIT = {"mapping": {"total_fields": {"limit": 10_000}}}
+"""How many fields an index may have: more than the schema has, twice."""
+
 _KEYWORDS = {"keyword", "wildcard", "constant_keyword"}
 _TYPES = {
     "long": "long",
@@ -58,6 +61,12 @@ def index_name(prefix: str, kind: str, identity: str) -> str:
 def index_pattern(prefix: str, kind: str) -> str:
     """The name of all indices of a kind."""
     return f"{prefix}-{_known(kind)}{'-*' if kind in (ALERTS, EVENTS) else ''}"
+
+
+def is_ours(prefix: str, name: str) -> bool:
+    """Whether an index is one of this prefix's, and not of a longer one's."""
+    rest = name.removeprefix(f"{prefix}-")
+    return rest in KINDS or any(rest.startswith(f"{kind}-") for kind in (ALERTS, EVENTS))
 
 
 def ended(prefix: str, kind: str, names: Sequence[str], before: int) -> list[str]:
@@ -177,7 +186,7 @@ def template(settings: ElasticsearchSettings) -> dict[str, Any]:
                 "number_of_replicas": settings.replicas,
                 "refresh_interval": "1s",
                 "max_result_window": 10_001,  # a page, and whether another one follows
-                "mapping": {"total_fields": {"limit": 10_000}},
+                **FIELD_LIMIT,
             },
             "mappings": mappings(),
         },
