@@ -8,7 +8,7 @@ DEV_STAMP := .venv/.dev
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check golden docs servers stack stack-stop bench bench-engine bench-correlation faults lock clean
+.PHONY: help install run test check golden docs servers stack stack-stop demo-cluster bench bench-engine bench-correlation faults lock clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,6 +57,9 @@ stack: $(DEV_STAMP) servers  ## Start Kafka and Elasticsearch here; BROKERS=3: a
 stack-stop: $(DEV_STAMP)  ## Stop them; their data stay.
 	@$(BIN)/python -m deploy.dev.stack stop
 
+demo-cluster: stack  ## Run the demo on them: two detectors, two correlators, one desk, one console.
+	@$(BIN)/almena demo --data data/cluster --bus kafka://127.0.0.1:9092 --store http://127.0.0.1:9200
+
 bench: $(DEV_STAMP)  ## Measure; the figures go to stdout.
 	$(BIN)/python -m bench
 
@@ -79,4 +82,5 @@ lock:  ## Write both locks anew; needs uv.
 		--custom-compile-command "make lock" requirements/dev.in -o requirements/dev.txt
 
 clean:  ## Remove the environment and the demo's data.
-	rm -rf .venv data
+	-$(BIN)/python -m deploy.dev.stack forget
+	rm -rf .venv .stack data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,9 @@ ONCE_LATENESS = "2h"
 def run(*, data: Path, port: int, seed: int, once: bool, cluster: Cluster | None = None) -> int:
     """Run the demo until Ctrl-C, or play everything once; returns the exit code."""
     if once:
-        return _once(data / "once", seed, cluster)
+        # What an earlier run left on servers is not to be counted again.
+        fresh = None if cluster is None else replace(cluster, prefix=f"{cluster.prefix}-{secrets.token_hex(4)}")
+        return _once(data / "once", seed, fresh)
     with installation(data, port, once=False, cluster=cluster) as (config, targets, supervisor):
         return _live(config, targets, supervisor, seed)
 

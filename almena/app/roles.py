@@ -57,7 +57,8 @@ def run_role(role: str, config: Config, name: str = "") -> int:
 def configure_logging(role: str) -> None:
     """Log to the terminal, or to wherever the supervisor keeps what is said there."""
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {role} %(levelname)s %(message)s", force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "kafka", "elastic_transport"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def collect(config: Config) -> None:
