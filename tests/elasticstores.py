@@ -42,9 +42,9 @@ def remove(url: str, prefix: str) -> None:
         client.options(ignore_status=404).indices.delete_index_template(name=f"{prefix}-store")
 
 
-def empty(store: Store) -> None:
-    """Remove every document."""
-    for kind in KINDS:
+def empty(store: Store, *kinds: str) -> None:
+    """Remove every document of these kinds, of all when none is given."""
+    for kind in kinds or KINDS:
         ids = [item.id for item in store.scan(kind)]
         if isinstance(store, ElasticsearchStore):
             store._write(kind, [store._operation("delete", kind, identity) for identity in ids], ids)

@@ -107,7 +107,8 @@ class ElasticsearchStore:
             if size >= BODY_BYTES or len(part) >= BODY_DOCUMENTS:
                 outcomes |= self._create(kind, part, bodies)
                 part, size = {}, 0
-        return outcomes | (self._create(kind, part, bodies) if part else {})
+        outcomes |= self._create(kind, part, bodies)
+        return {identity: outcomes[identity] for identity in documents}
 
     def get(self, kind: str, id: str, *, scope: Scope) -> Versioned | None:  # noqa: A002
         """The document, read after all writes; None when it is not there or outside `scope`."""

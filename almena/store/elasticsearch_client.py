@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import logging
 import random
@@ -92,8 +93,7 @@ class Client:
         try:
             self._client = Elasticsearch(
                 self.hosts,
-                api_key=secret if secret and not user else None,
-                basic_auth=(user, secret) if user else None,
+                headers=_authorization(user, secret),
                 request_timeout=request,
                 max_retries=0,
                 retry_on_timeout=False,
@@ -209,8 +209,10 @@ class Client:
             answer = self.ask(
                 "asking for its version", lambda client: client.nodes.info(metric="http", filter_path="nodes.*.version")
             )
-        except UnsupportedProductError:
-            raise ConfigError(f"{self._where()}: is no Elasticsearch; {wanted}") from None
+        except StoreError as error:
+            if isinstance(error.__cause__, UnsupportedProductError):
+                raise ConfigError(f"{self._where()}: is no Elasticsearch; {wanted}") from None
+            raise
         versions = {str(node.get("version", "")) for node in (answer.body or {}).get("nodes", {}).values()}
         for found in sorted(versions) or ["unknown"]:
             number = re.match(r"(\d+)\.(\d+)", found)
@@ -269,6 +271,17 @@ def _guard(hosts: Sequence[str], settings: ElasticsearchSettings, secret: str) -
             raise ConfigError("elasticsearch: ca and fingerprint need https:// addresses")
         if secret and not all(_is_loopback(str(urlsplit(host).hostname)) for host in hosts):
             raise ConfigError("elasticsearch: the key or password would travel in clear text; use https://")
+
+
+def _authorization(user: str, secret: str) -> dict[str, str]:
+    """The header that says who asks; written here since the library takes no password beyond ASCII."""
+    if user:
+        return {"authorization": f"Basic {base64.b64encode(f'{user}:{secret}'.encode()).decode()}"}
+    if not secret.isascii() or not secret.isprintable():
+        raise ConfigError(
+            "elasticsearch: the API key has characters that no key has; write it as Elasticsearch gave it"
+        )
+    return {"authorization": f"ApiKey {secret}"} if secret else {}
 
 
 def _is_loopback(host: str) -> bool:
