@@ -31,6 +31,36 @@ def status(
     raise typer.Exit(run(loaded(config), json=json))
 
 
+@operators_app.command(epilog="Example: almena check --config almena.toml --create")
+def check(
+    config: ConfigOption = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make topics and templates that are missing, with the rights at hand.")
+    ] = False,
+    role: Annotated[
+        str, typer.Option(metavar="ROLE", help="Only the rights of this role's user; of all roles if none.")
+    ] = "",
+    json: JsonOption = False,
+) -> None:
+    """Say whether a configuration will work on the servers as they are, and what to fix.
+
+    Files, keys and rules of this machine; brokers, topics, rights and clocks of
+    Kafka; nodes, template, rights, room and clocks of Elasticsearch;
+    certificates that end soon. To see rights and clocks it writes a record that
+    nobody will read, and a document that it removes. Nothing else is changed
+    without `--create`.
+
+    ✓ is well, ! works and deserves a look, ✗ must be fixed: then the exit code is 1.
+    """
+    from almena.app import ROLES
+    from almena.app.checking import run
+    from almena.app.rights import ADMINISTRATOR
+
+    if role and role not in (*ROLES, ADMINISTRATOR):
+        raise typer.BadParameter(f"no role {role!r}; there are {', '.join((*ROLES, ADMINISTRATOR))}")
+    raise typer.Exit(run(loaded(config), create=create, role=role, json=json))
+
+
 @operators_app.command(epilog="Example: almena backup almena-2026-11-22.tar.gz")
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write.", show_default=False)],

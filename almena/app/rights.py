@@ -1,0 +1,93 @@
+"""What each role must be allowed to do on Kafka, and nothing beyond: the lists in deploy/kafka are made of this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, TOPICS
+
+ADMINISTRATOR = "administrator"
+"""Who makes topics (`almena check --create`) and puts dead letters back; no process runs as this user."""
+
+
+class Right(NamedTuple):
+    """Operations of one role on resources whose names begin with, or are, `<prefix>.<name>`."""
+
+    role: str
+    kind: Literal["topic", "group", "transactional-id"]
+    name: str
+    pattern: Literal["literal", "prefixed"]
+    operations: tuple[str, ...]
+
+
+_READS = {
+    "collect": (),
+    "detect": (EVENTS,),
+    "correlate": (HITS,),
+    "desk": (ALERTS, DEAD, LEDGER),
+}
+_LOOKS = {"correlate": (EVENTS,), "console": TOPICS}
+_WRITES = {
+    "collect": (EVENTS, DEAD, LEDGER),
+    "detect": (HITS, ALERTS, DEAD, LEDGER),
+    "correlate": (ALERTS, DEAD, LEDGER),
+    "desk": (DEAD,),
+}
+_APPENDS = ("collect", "detect", "correlate")
+
+
+def rights() -> list[Right]:
+    """All of them, role by role."""
+    found: list[Right] = []
+    for role in (*_READS, "console"):
+        found += _topics(role)
+        found += _groups(role)
+        if role in _APPENDS:
+            found.append(Right(role, "transactional-id", f"append.{role}@", "prefixed", ("Write",)))
+    everything: tuple[str, ...] = ("Read", "Write", "Create", "Delete", "Alter", "DescribeConfigs", "AlterConfigs")
+    found.append(Right(ADMINISTRATOR, "topic", "", "prefixed", everything))
+    found.append(Right(ADMINISTRATOR, "group", "", "prefixed", ("Read", "Delete")))
+    found.append(Right(ADMINISTRATOR, "transactional-id", "", "prefixed", ("Write",)))
+    return found
+
+
+def _topics(role: str) -> Iterator[Right]:
+    """Each role knows all topics; it reads some and writes some."""
+    for topic in TOPICS:
+        read = topic in _READS.get(role, ()) or topic in _LOOKS.get(role, ())
+        allowed = [name for name, may in (("Read", read), ("Write", topic in _WRITES.get(role, ()))) if may]
+        yield Right(role, "topic", topic, "literal", tuple(allowed or ["Describe"]))
+    if role == "console":
+        yield Right(role, "topic", f"state.correlate.{HITS}", "literal", ("Read",))
+
+
+def _groups(role: str) -> Iterator[Right]:
+    """A group's members read it, keep its state, and commit each partition under an id of its own."""
+    for topic in _READS.get(role, ()):
+        yield Right(role, "topic", f"state.{role}.{topic}", "literal", ("Read", "Write"))
+        yield Right(role, "group", f"{role}.{topic}", "literal", ("Read",))
+        yield Right(role, "transactional-id", f"{role}.{topic}.", "prefixed", ("Write",))
+    if role == "console":
+        for reader, topics in _READS.items():
+            for topic in topics:
+                yield Right(role, "group", f"{reader}.{topic}", "literal", ("Describe",))
+
+
+def needed(role: str) -> list[Right]:
+    """What one role needs; with an empty name, what a user needs who is all of them."""
+    return [right for right in rights() if right.role == role or (not role and right.role != ADMINISTRATOR)]
+
+
+def table() -> str:
+    """The rights as tab-separated lines: role, kind, name behind the prefix, pattern, operations."""
+    lines = ["#role\tkind\tname\tpattern\toperations"]
+    lines += [f"{r.role}\t{r.kind}\t{r.name or '-'}\t{r.pattern}\t{','.join(r.operations)}" for r in rights()]
+    return "\n".join(lines) + "\n"
+
+
+def command(right: Right, prefix: str, user: str) -> str:
+    """The call of Kafka's own tool that gives the right to a user."""
+    operations = " ".join(f"--operation {operation}" for operation in right.operations)
+    where = f"--{right.kind} '{prefix}.{right.name}' --resource-pattern-type {right.pattern}"
+    return f"kafka-acls.sh $AT --add --allow-principal 'User:{user}' {operations} {where}"
