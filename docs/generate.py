@@ -207,12 +207,21 @@ def rules() -> str:
     return text
 
 
+def lists() -> dict[str, str]:
+    """The lists of rights under `deploy/`, by path from the root of the project."""
+    from almena.app.rights import script, table
+
+    return {"deploy/kafka/acls.tsv": table(), "deploy/kafka/acls.sh": script()}
+
+
 def main() -> int:
     """Write the pages; with `--check` only say whether they are up to date."""
     stale = []
     REFERENCE.mkdir(exist_ok=True)
-    for name, text in pages().items():
-        path = REFERENCE / name
+    written = {REFERENCE / name: text for name, text in pages().items()}
+    written |= {REFERENCE.parents[1] / name: text for name, text in lists().items()}
+    for path, text in written.items():
+        name = path.name
         text = text.rstrip() + "\n"
         if not path.exists() or path.read_text("utf-8") != text:
             stale.append(name)

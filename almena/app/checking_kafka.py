@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from almena.app import member
 from almena.app.checking import CLOCK_LIMIT, Findings, care, good, wrong
 from almena.app.checking_tls import check_certificate
-from almena.app.rights import Right, needed
+from almena.app.rights import ADMINISTRATOR, Right, needed
 from almena.bus import EVENTS, HITS, LEDGER, TOPICS, open_bus
 from almena.clock import SECOND, Span, now
 from almena.config import Config
@@ -59,9 +59,13 @@ class Asked:
         return ((group, topic) for topic, group in READERS.items())
 
     def wanted(self) -> dict[str, str]:
-        """Every topic there must be, and how it is cleaned."""
-        states = {self.named(f"state.{group}.{topic}"): "compact" for group, topic in self.groups()}
-        return {self.named(topic): "delete" for topic in TOPICS} | states
+        """Every topic there must be as far as the role knows them, and how it is cleaned."""
+        states = {f"state.{group}.{topic}": "compact" for group, topic in self.groups()}
+        known = {right.name for right in needed(self.role) if right.kind == "topic"}
+        every = dict.fromkeys(TOPICS, "delete") | states
+        return {
+            self.named(name): cleaned for name, cleaned in every.items() if name in known or self.role == ADMINISTRATOR
+        }
 
     def settings_of(self, name: str) -> dict[str, str]:
         """A topic's settings."""

@@ -86,8 +86,26 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def command(right: Right, prefix: str, user: str) -> str:
-    """The call of Kafka's own tool that gives the right to a user."""
-    operations = " ".join(f"--operation {operation}" for operation in right.operations)
-    where = f"--{right.kind} '{prefix}.{right.name}' --resource-pattern-type {right.pattern}"
-    return f"kafka-acls.sh $AT --add --allow-principal 'User:{user}' {operations} {where}"
+_SCRIPT = """\
+#!/bin/sh
+# Gives each role of Almena its rights on Kafka, and nothing beyond. Written by `make docs`.
+#   AT="--bootstrap-server k1:9093 --command-config admin.properties" PREFIX=almena sh acls.sh
+# Users are called almena-<role>; KAFKA_ACLS names Kafka's own tool where it is not on the path.
+set -eu
+: "${AT:?say where: AT='--bootstrap-server HOST:PORT --command-config FILE'}"
+PREFIX="${PREFIX:-almena}"
+allow() {  # role kind name pattern operations...
+    role=$1 kind=$2 name=$3 pattern=$4
+    shift 4
+    for operation in "$@"; do set -- "$@" --operation "$operation"; shift; done
+    # shellcheck disable=SC2086
+    "${KAFKA_ACLS:-kafka-acls.sh}" $AT --add --allow-principal "User:almena-$role" "$@" \\
+        "--$kind" "$PREFIX.$name" --resource-pattern-type "$pattern"
+}
+"""
+
+
+def script() -> str:
+    """A shell script that gives all the rights with Kafka's own tool."""
+    lines = [f"allow {r.role} {r.kind} '{r.name}' {r.pattern} {' '.join(r.operations)}" for r in rights()]
+    return _SCRIPT + "\n".join(lines) + "\n"

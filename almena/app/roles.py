@@ -267,7 +267,8 @@ def desk(config: Config, stop: threading.Event, name: str) -> None:
     folder = Path(config.path).parent if config.path else Path()
     halt = threading.Event()
     trimmer = threading.Thread(target=_trim, args=(bus, int(config.keep_bus), halt), name="trim", daemon=True)
-    trimmer.start()
+    if not config.bus.startswith("kafka"):  # there the brokers do it, and no role may remove records
+        trimmer.start()
     try:
         run(
             bus,
@@ -283,7 +284,8 @@ def desk(config: Config, stop: threading.Event, name: str) -> None:
         )
     finally:
         halt.set()
-        trimmer.join()
+        if trimmer.ident is not None:
+            trimmer.join()
         store.close()
         bus.close()
 
