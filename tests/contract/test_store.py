@@ -445,6 +445,39 @@ def test_histogram_counts_by_interval_start(store: Store) -> None:
         store.aggregate(query(), Histogram("@timestamp", 0))
 
 
+# --- scanning ---------------------------------------------------------------------------------------------------
+
+
+def test_a_scan_gives_every_document_in_the_order_of_ids(store: Store) -> None:
+    names = ["b", "a", "B", "ñ", "a/1", "\uffee", "🦉", "10", "9", "202611-x", "202612-x", "20261123-x"]
+    for kind in ("alerts", "events", "users"):
+        assert list(store.scan(kind)) == []
+        store.create_many(kind, {name: alert(1, x=name) for name in names})
+        found = list(store.scan(kind))
+        assert [item.id for item in found] == sorted(names)
+        assert found == [store.get(kind, item.id, scope=ALL) for item in found]
+
+
+def test_a_scan_stays_within_its_scope(store: Store) -> None:
+    store.create_many("users", {"f": alert(1), "e": alert(1, organization__id="edu"), "none": {"x": 1}})
+    assert [item.id for item in store.scan("users", frozenset({"fin"}))] == ["f"]
+    assert list(store.scan("users", frozenset())) == []
+
+
+def test_a_scan_may_be_left_and_the_store_written_meanwhile(store: Store) -> None:
+    store.create_many("users", {f"u{number}": {"x": number} for number in range(20)})
+    reading = iter(store.scan("users"))
+    first = next(reading)
+    store.replace("users", first.id, {"x": -1}, first.version)
+    store.delete("users", "u1")
+    assert len(list(reading)) == 19
+    left = iter(store.scan("users"))
+    assert next(left).document == {"x": -1}
+    del left
+    store.create_many("users", {"later": {}})
+    assert len(list(store.scan("users"))) == 20
+
+
 # --- retention, threads -----------------------------------------------------------------------------------------
 
 

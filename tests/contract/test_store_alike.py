@@ -222,7 +222,7 @@ def stores(elasticsearch: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     sqlite.close()
 
 
-@settings(max_examples=8, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=5, derandomize=True, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32))
 def test_every_store_answers_alike(stores: list[Store], seed: int) -> None:
     for store in stores:

@@ -27,7 +27,7 @@ NOBODY = "http://127.0.0.1:9"
 @pytest.fixture(scope="module")
 def spoiled(elasticsearch: str) -> Iterator[tuple[FaultyProxy, ElasticsearchStore, ElasticsearchStore]]:
     """Behind a proxy that has faults when told: a store that tries for ten seconds, and one that tries once."""
-    with FaultyProxy(elasticsearch) as proxy, fresh(proxy.url, request=1, patience=10) as store:
+    with FaultyProxy(elasticsearch) as proxy, fresh(proxy.url, request=0.6, patience=10) as store:
         store.create_many(SESSIONS, {"first": {}})  # making an index takes longer than a request of the hasty one
         store.delete(SESSIONS, "first")
         settings = ElasticsearchSettings(prefix=store._prefix, replicas=0)
