@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Protocol
 
 from almena import metrics
-from almena.bus import LEDGER, Outputs, Record
+from almena.bus import EVENTS, LEDGER, Outputs, Record
 from almena.bus.spoolfile import Rows, SpoolFile, damaged
-from almena.clock import SECOND, now
+from almena.clock import DAY, SECOND, now
 from almena.errors import AlmenaError, BusError, Fenced
 
 log = logging.getLogger("almena.bus")
@@ -121,7 +121,12 @@ class Spool:
 
     def append_all(self, outputs: Outputs) -> None:
         """Append to several topics; raises BusError when the bus refuses and the file is full, Fenced as the bus."""
+        moment = now()
         with self._turn:
+            if (
+                self._draining and self._file.records <= DRAINED_RECORDS
+            ):  # the last batch: what follows it goes straight
+                self._turn.wait_for(lambda: not (self._draining and self._file.records), _LONGEST_TURN)
             if self._fenced is not None:
                 raise self._fenced
             if not self._file.records:
@@ -137,7 +142,7 @@ class Spool:
                     if not self._trouble:
                         log.error("the bus refuses; records wait in %s until it accepts: %s", self._file.path, error)
                     self._trouble = str(error)
-            self._keep(outputs)
+            self._keep(outputs, moment)
             self._start()
             self._turn.notify_all()
             if self._draining:  # one batch goes out for each that comes in, so that the end is reached
@@ -157,15 +162,15 @@ class Spool:
         """Leave what waits to the next process, and close the file and the bus."""
         self._stop.set()
         with self._turn:
+            self._draining = False
             self._turn.notify_all()
         if self._thread is not None:
             self._thread.join()
         self._file.close()
         self._bus.close()
 
-    def _keep(self, outputs: Outputs) -> None:
-        """Put the records behind those that wait; raises BusError when there is no room."""
-        moment = now()
+    def _keep(self, outputs: Outputs, moment: int) -> None:
+        """Put the records behind those that wait, as of `moment`; raises BusError when there is no room."""
         kept = {topic: self._sparse(topic, records, moment) for topic, records in outputs.items()}
         rows = Rows(kept)
         if not rows.records:
@@ -207,6 +212,8 @@ class Spool:
             if self._stop.is_set():
                 return
             try:
+                if not self._draining:
+                    self._knock()
                 self._drain()
                 pause = 0.0
             except Fenced as error:
@@ -217,6 +224,12 @@ class Spool:
             except Exception as error:
                 pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
                 self._refused(error)
+
+    def _knock(self) -> None:
+        """Append a marker that moves no time. It may take long: how long records waited is only known when an append
+        is quick, since the bus gives its time at the end."""
+        old = now() - self._file.oldest + DAY
+        self._bus.append_all({EVENTS: [Record("", b"", {_MARKER: "idle", DELAYED: str(old)}, partition=0)]})
 
     def _drain(self) -> None:
         """Bring the oldest records to the bus and forget them."""
@@ -236,7 +249,7 @@ class Spool:
                 raise self._file.refusal("what is on the bus is still in it", error) from error
             self._drained += batch.records
             self._rounds += 1
-            self._draining = bool(self._file.records)
+            self._draining = bool(self._file.records) and not self._stop.is_set()
             if not self._file.records:
                 self._marked.clear()
                 log.warning("%d records that waited in %s are on the bus", self._drained, self._file.path)
