@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ from almena.bus import EVENTS, HITS, LEDGER, TOPICS, open_bus
 from almena.clock import SECOND, Span, now
 from almena.config import Config
 from almena.console.security import host_of
+from almena.desk.events import GROUP as ARCHIVE
 from almena.errors import AlmenaError
 from almena.traffic import READERS
 
@@ -54,13 +55,9 @@ class Asked:
         """The name on the cluster."""
         return f"{self.config.kafka.prefix}.{name}"
 
-    def groups(self) -> Iterator[tuple[str, str]]:
-        """Group and topic of every reader there is."""
-        return ((group, topic) for topic, group in READERS.items())
-
     def wanted(self) -> dict[str, str]:
         """Every topic there must be as far as the role knows them, and how it is cleaned."""
-        states = {f"state.{group}.{topic}": "compact" for group, topic in self.groups()}
+        states = {f"state.{group}.{topic}": "compact" for group, topic in groups_of(self.config)}
         known = {right.name for right in needed(self.role) if right.kind == "topic"}
         every = dict.fromkeys(TOPICS, "delete") | states
         return {
@@ -71,6 +68,12 @@ class Asked:
         """A topic's settings."""
         found = self.admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
         return {key: str(value["value"]) for key, value in found["topic"].get(name, {}).items()}
+
+
+def groups_of(config: Config) -> list[tuple[str, str]]:
+    """Every group that reads, with its topic."""
+    archive = [(ARCHIVE, EVENTS)] if config.events.keep else []
+    return [*((group, topic) for topic, group in READERS.items()), *archive]
 
 
 Check: TypeAlias = Callable[[Asked], Findings]
@@ -157,7 +160,7 @@ def _created(config: Config) -> Findings:
         with closing(bus):
             for topic in TOPICS:
                 bus.partitions(topic)
-            for topic, group in READERS.items():
+            for group, topic in groups_of(config):
                 bus.session(topic, group=group, member=member("check")).close()
     except AlmenaError as error:
         yield wrong(PART, "kafka_not_made", error=error)

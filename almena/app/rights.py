@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, TOPICS
+from almena.desk.events import GROUP as ARCHIVE
+from almena.traffic import READERS
 
 ADMINISTRATOR = "administrator"
 """Who makes topics (`almena check --create`) and puts dead letters back; no process runs as this user."""
@@ -21,12 +23,14 @@ class Right(NamedTuple):
     operations: tuple[str, ...]
 
 
-_READS = {
+READS: dict[str, tuple[tuple[str, str], ...]] = {
     "collect": (),
-    "detect": (EVENTS,),
-    "correlate": (HITS,),
-    "desk": (ALERTS, DEAD, LEDGER),
+    "detect": (("detect", EVENTS),),
+    "correlate": (("correlate", HITS),),
+    "desk": (("desk", ALERTS), ("desk", DEAD), ("desk", LEDGER), (ARCHIVE, EVENTS)),
 }
+"""The groups that each role joins, with their topics; the archive only where `[events]` keeps them."""
+
 _LOOKS = {"correlate": (EVENTS,), "console": TOPICS}
 _WRITES = {
     "collect": (EVENTS, DEAD, LEDGER),
@@ -40,7 +44,7 @@ _APPENDS = ("collect", "detect", "correlate")
 def rights() -> list[Right]:
     """All of them, role by role."""
     found: list[Right] = []
-    for role in (*_READS, "console"):
+    for role in (*READS, "console"):
         found += _topics(role)
         found += _groups(role)
         if role in _APPENDS:
@@ -55,7 +59,7 @@ def rights() -> list[Right]:
 def _topics(role: str) -> Iterator[Right]:
     """Each role knows all topics; it reads some and writes some."""
     for topic in TOPICS:
-        read = topic in _READS.get(role, ()) or topic in _LOOKS.get(role, ())
+        read = topic in {name for _, name in READS.get(role, ())} or topic in _LOOKS.get(role, ())
         allowed = [name for name, may in (("Read", read), ("Write", topic in _WRITES.get(role, ()))) if may]
         yield Right(role, "topic", topic, "literal", tuple(allowed or ["Describe"]))
     if role == "console":
@@ -64,14 +68,13 @@ def _topics(role: str) -> Iterator[Right]:
 
 def _groups(role: str) -> Iterator[Right]:
     """A group's members read it, keep its state, and commit each partition under an id of its own."""
-    for topic in _READS.get(role, ()):
-        yield Right(role, "topic", f"state.{role}.{topic}", "literal", ("Read", "Write"))
-        yield Right(role, "group", f"{role}.{topic}", "literal", ("Read",))
-        yield Right(role, "transactional-id", f"{role}.{topic}.", "prefixed", ("Write",))
+    for group, topic in READS.get(role, ()):
+        yield Right(role, "topic", f"state.{group}.{topic}", "literal", ("Read", "Write"))
+        yield Right(role, "group", f"{group}.{topic}", "literal", ("Read",))
+        yield Right(role, "transactional-id", f"{group}.{topic}.", "prefixed", ("Write",))
     if role == "console":
-        for reader, topics in _READS.items():
-            for topic in topics:
-                yield Right(role, "group", f"{reader}.{topic}", "literal", ("Describe",))
+        for topic, group in READERS.items():
+            yield Right(role, "group", f"{group}.{topic}", "literal", ("Describe",))
 
 
 def needed(role: str) -> list[Right]:

@@ -37,7 +37,7 @@ allow correlate topic 'state.correlate.hits' literal Read Write
 allow correlate group 'correlate.hits' literal Read
 allow correlate transactional-id 'correlate.hits.' prefixed Write
 allow correlate transactional-id 'append.correlate@' prefixed Write
-allow desk topic 'events' literal Describe
+allow desk topic 'events' literal Read
 allow desk topic 'hits' literal Describe
 allow desk topic 'alerts' literal Read
 allow desk topic 'dead' literal Read Write
@@ -51,6 +51,9 @@ allow desk transactional-id 'desk.dead.' prefixed Write
 allow desk topic 'state.desk.ledger' literal Read Write
 allow desk group 'desk.ledger' literal Read
 allow desk transactional-id 'desk.ledger.' prefixed Write
+allow desk topic 'state.archive.events' literal Read Write
+allow desk group 'archive.events' literal Read
+allow desk transactional-id 'archive.events.' prefixed Write
 allow console topic 'events' literal Read
 allow console topic 'hits' literal Read
 allow console topic 'alerts' literal Read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from hypothesis import given
@@ -268,3 +270,40 @@ def test_differences_are_told_in_both_languages(
     shown = capsys.readouterr().out
     assert f"    {said}: 202605-000001" in shown
     assert "--live" not in shown
+
+
+@pytest.mark.timeout(120)
+def test_from_a_file_to_elasticsearch_and_back_killed_on_the_way(elasticsearch: str, tmp_path: Path) -> None:
+    prefix = f"move{secrets.token_hex(4)}"
+    file = installation(tmp_path, 3_000)
+    file.write_text(f'language = "en"\n[elasticsearch]\nprefix = "{prefix}"\nreplicas = 0\n')
+    settings = configuration(file).elasticsearch
+    try:
+        with moved(tmp_path, "--to", elasticsearch) as process:
+            assert process.stderr
+            while "alerts" not in (line := process.stderr.readline()):
+                assert line or process.poll() is None, "ended before it was killed"
+            os.kill(process.pid, signal.SIGKILL)
+        assert moving.run(configuration(file), "", elasticsearch, live=False, json=False) == 0
+        source = f"sqlite:{tmp_path / 'data' / 'store.sqlite'}"
+        with closing(open_store(source)) as old, closing(open_store(elasticsearch, settings)) as new:
+            assert audit.verify(new) == 4
+            before = contents(old)
+            assert {kind: list(contents(new)[kind]) for kind in (ALERTS, USERS)} == {
+                kind: list(before[kind]) for kind in (ALERTS, USERS)
+            }
+            there = new.get(ALERTS, "202605-000007", scope=ALL)
+            assert there is not None
+            new.replace(ALERTS, there.id, there.document | {"message": "nothing happened"}, there.version)
+        assert moving.run(configuration(file), "", elasticsearch, live=False, json=False) == 1
+        back = f"sqlite:{tmp_path / 'back.sqlite'}"
+        assert moving.run(configuration(file), elasticsearch, back, live=False, json=False) == 0
+        with closing(open_store(back)) as again:
+            found = again.get(ALERTS, "202605-000007", scope=ALL)
+            assert found is not None
+            assert found.document["message"] == "nothing happened"
+            assert len(contents(again)[ALERTS]) == 3_000
+    finally:
+        for index in httpx.get(f"{elasticsearch}/_resolve/index/{prefix}-*").json()["indices"]:
+            httpx.delete(f"{elasticsearch}/{index['name']}")
+        httpx.delete(f"{elasticsearch}/_index_template/{prefix}-store")

@@ -36,6 +36,7 @@ class Place:
                 bus.partitions(topic)
             for topic, group in READERS.items():
                 bus.session(topic, group=group, member="nobody").close()
+            bus.session(EVENTS, group="archive", member="nobody").close()
             bus.append_all({topic: [Record("a", b"{}", partition=0)] for topic in TOPICS})
 
     def settings(self) -> KafkaSettings:
@@ -170,6 +171,7 @@ def correlate(bus: Bus) -> None:
 def desk(bus: Bus) -> None:
     for topic in (ALERTS, DEAD, LEDGER):
         step_of(bus, "desk", topic, {DEAD: [Record("a", b"{}")]} if topic == LEDGER else {})
+    step_of(bus, "archive", EVENTS, {})
 
 
 def console(bus: Bus) -> None:
