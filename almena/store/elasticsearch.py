@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 from elastic_transport import ObjectApiResponse
-from elasticsearch import ApiError, Elasticsearch, NotFoundError
+from elasticsearch import NotFoundError
 
 from almena.clock import format_time
 from almena.errors import Conflict, Refused, StoreError
@@ -32,23 +30,11 @@ from almena.store import (
 from almena.store.elasticsearch_client import PATIENCE_SECONDS, REQUEST_SECONDS, Client, Item
 from almena.store.elasticsearch_count import Counts
 from almena.store.elasticsearch_layout import HIDDEN, laid_out, read_back, token_of
-from almena.store.elasticsearch_mapping import (
-    FIELD_LIMIT,
-    ID,
-    ended,
-    index_name,
-    index_pattern,
-    is_ours,
-    mappings,
-    meta,
-    template,
-    version,
-)
+from almena.store.elasticsearch_mapping import ID, ended, index_name, index_pattern
 from almena.store.elasticsearch_query import behind, matching, ordering, sorted_by
+from almena.store.elasticsearch_template import put_template
 from almena.store.match import TIME, cursor_of, encode, read_cursor, unwritable, visible
 from almena.store.settings import ElasticsearchSettings
-
-log = logging.getLogger("almena.store")
 
 BODY_BYTES = 5 * 1024 * 1024
 """Bytes of one bulk request, unless a single document has more."""
@@ -84,9 +70,10 @@ class ElasticsearchStore:
         self._prefix = settings.prefix
         self._client = Client(url, settings, request=request, patience=patience)
         self._written: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        self._noting = threading.Lock()
         self._refreshing = {kind: threading.Lock() for kind in KINDS}
         try:
-            self._put_template(settings)
+            put_template(self._client, settings)
         except BaseException:
             self._client.close()
             raise
@@ -237,7 +224,8 @@ class ElasticsearchStore:
         try:
             return self._client.bulk(f"writing {kind}", operations)
         finally:
-            self._written[kind] |= names
+            with self._noting:
+                self._written[kind] |= names
 
     def _check(self, kind: str, identity: str, item: Item) -> None:
         """Raise what an operation that failed means: Refused for the document's own fault, StoreError otherwise."""
@@ -283,13 +271,21 @@ class ElasticsearchStore:
     def _refresh(self, kind: str) -> None:
         """Make what this object wrote visible to its next search."""
         with self._refreshing[kind]:  # another thread's search waits too: it may have written before
-            names = list(self._written[kind])
-            if names:
+            with self._noting:
+                names, self._written[kind] = self._written[kind], set()
+            if not names:
+                return
+            try:
                 self._client.ask(
                     f"refreshing {kind}",
-                    lambda client: client.indices.refresh(index=names, ignore_unavailable=True, allow_no_indices=True),
+                    lambda client: client.indices.refresh(
+                        index=sorted(names), ignore_unavailable=True, allow_no_indices=True
+                    ),
                 )
-                self._written[kind] -= set(names)
+            except BaseException:
+                with self._noting:
+                    self._written[kind] |= names
+                raise
 
     def _drop(self, what: str, name: str) -> int:
         """Remove a whole index; returns how many documents it had."""
@@ -326,46 +322,6 @@ class ElasticsearchStore:
                 self._check(kind, identity, item)
                 gone += 1
         return gone
-
-    def _put_template(self, settings: ElasticsearchSettings) -> None:
-        """Put the template where it is missing or older; without the right to, one that is there serves."""
-        name = f"{self._prefix}-store"
-        what = f"putting the index template {name}"
-        found = self._found_template(name, what)
-        if found is not None and (found[0] > version() or found == (version(), meta(settings))):
-            return
-        try:
-            self._client.ask(what, lambda client: client.indices.put_index_template(name=name, **template(settings)))
-            if found is not None and found[0] != version():
-                self._extend(what)
-        except StoreError as error:
-            if found is None or not isinstance(error.__cause__, ApiError) or error.__cause__.meta.status != 403:
-                raise
-            log.warning("%s; the template that is there (version %d) stays", error, found[0])
-
-    def _found_template(self, name: str, what: str) -> tuple[int, Mapping[str, Any]] | None:
-        try:
-            answer = self._client.ask(what, lambda client: client.indices.get_index_template(name=name))
-        except StoreError as error:
-            if isinstance(error.__cause__, NotFoundError):
-                return None
-            raise
-        there = answer["index_templates"][0]["index_template"]
-        return int(there.get("version", 0)), there.get("_meta", {})
-
-    def _extend(self, what: str) -> None:
-        """Let the indices that are there index what the schema has gained; one that cannot serves as it is."""
-        there = self._client.ask(what, lambda client: client.indices.resolve_index(name=f"{self._prefix}-*"))
-        for name in [index["name"] for index in there["indices"] if is_ours(self._prefix, index["name"])]:
-            try:
-                self._client.ask(f"extending {name}", partial(_extended, name))
-            except StoreError as error:
-                log.warning("%s; fields that are new are not found in this index", error)
-
-
-def _extended(name: str, client: Elasticsearch) -> ObjectApiResponse[Any]:
-    client.indices.put_settings(index=name, settings={"index": FIELD_LIMIT})
-    return client.indices.put_mapping(index=name, **mappings())
 
 
 def _conflict(kind: str, identity: str) -> Conflict:

@@ -1,4 +1,4 @@
-"""Which indices a store in Elasticsearch has, what their template says, and where a field's values lie in them."""
+"""Which indices a store in Elasticsearch has, their mapping, and where a field's values lie in them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,6 @@ ID, MICROS, WORDS, KNOWN, OTHER = (f"{OURS}.{name}" for name in ("id", "micros",
 
 LONGEST_KEYWORD = KEYWORD_BYTES + 1
 """Characters of an indexed keyword; `match.index` leaves none out that is shorter."""
-
-FIELD_LIMIT = {"mapping": {"total_fields": {"limit": 10_000}}}
-"""How many fields an index may have: more than the schema has, twice."""
 
 _KEYWORDS = {"keyword", "wildcard", "constant_keyword"}
 _TYPES = {
@@ -171,26 +168,6 @@ def _number(term: str) -> int | float:
 def version() -> int:
     """The template's version: it grows whenever the schema does, so that an older Almena leaves it alone."""
     return LAYOUT * 1_000_000 + len(fields())
-
-
-def template(settings: ElasticsearchSettings) -> dict[str, Any]:
-    """The body of the composable index template of all kinds."""
-    return {
-        "index_patterns": [index_pattern(settings.prefix, kind) for kind in KINDS],
-        "priority": 300,
-        "version": version(),
-        "_meta": meta(settings),
-        "template": {
-            "settings": {
-                "number_of_shards": settings.shards,
-                "number_of_replicas": settings.replicas,
-                "refresh_interval": "1s",
-                "max_result_window": 10_001,  # a page, and whether another one follows
-                **FIELD_LIMIT,
-            },
-            "mappings": mappings(),
-        },
-    }
 
 
 def meta(settings: ElasticsearchSettings) -> dict[str, Any]:

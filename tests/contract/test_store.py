@@ -489,6 +489,17 @@ def test_expire_by_time(store: Store) -> None:
     assert store.aggregate(query(), Cardinality("@timestamp")) == [("@timestamp", 1)]
 
 
+def test_every_thread_finds_what_it_wrote(store: Store) -> None:
+    def write(thread: int) -> None:
+        for number in range(8):
+            store.create_many("users", {f"{thread}-{number}": {"thread": thread}})
+            asked = Query(kind="users", scope=ALL, filters=(Filter("thread", "in", (thread,)),))
+            assert store.count(asked) == number + 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+
+
 def test_one_of_many_threads_wins_each_version(store: Store) -> None:
     store.create_many("alerts", {"a": {"count": 0}})
 
