@@ -97,14 +97,16 @@ def spooled(config: Config) -> Spool:
     from almena import metrics
 
     later = Later(lambda: bus_of(config, member("collect")))
+    away = ""
     try:
         later.reach()
     except Fenced:
         raise
     except BusError as error:
-        log.error("the bus is away at the start: %s", error)
+        away = str(error)
+        log.error("the bus is away at the start; records wait on this machine: %s", away)
     metrics.SPOOL_LIMIT.set(config.spool.megabytes * MEGABYTE)
-    return Spool(later, Path(config.data) / "spool.sqlite", config.spool.megabytes * MEGABYTE)
+    return Spool(later, Path(config.data) / "spool.sqlite", config.spool.megabytes * MEGABYTE, away=away)
 
 
 def _told(failure: BaseException) -> BaseException:

@@ -87,10 +87,11 @@ class Later:
 class Spool:
     """Appends to `bus`, or to the file at `path` while the bus refuses; up to `limit_bytes` wait there."""
 
-    def __init__(self, bus: Appendable, path: Path, limit_bytes: int) -> None:
+    def __init__(self, bus: Appendable, path: Path, limit_bytes: int, *, away: str = "") -> None:
         """Take up what a process before left waiting; raises BusError when the file cannot be used.
 
-        With a limit of 0 nothing is ever kept, and what had been goes to the bus.
+        With a limit of 0 nothing is ever kept, and what had been goes to the bus. `away` says why the bus is known to
+        be away: then nobody waits for it first.
         """
         self._bus = bus
         self._limit = limit_bytes
@@ -98,7 +99,7 @@ class Spool:
         self._turn = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._trouble = ""
+        self._trouble = away
         self._fenced: Fenced | None = None
         self._draining = False
         self._rounds = 0
@@ -129,7 +130,7 @@ class Spool:
                 self._turn.wait_for(lambda: not (self._draining and self._file.records), _LONGEST_TURN)
             if self._fenced is not None:
                 raise self._fenced
-            if not self._file.records:
+            if not self._file.records and not (self._trouble and self._limit):
                 try:
                     self._bus.append_all(outputs)
                     self._trouble = ""
@@ -177,9 +178,12 @@ class Spool:
             return
         reserve = RESERVE if self._limit and set(outputs) == {LEDGER} else 0
         if self._file.bytes + rows.bytes > self._limit + reserve:
+            trouble = self._trouble or "not reached yet"
+            if not self._file.records:
+                self._trouble = ""  # it will never fit: the bus itself is asked the next time
             raise BusError(
                 f"spool {self._file.path}: full: {self._file.records} records wait, {self._limit >> 20} MB are allowed "
-                f"([spool] megabytes); the bus refuses: {self._trouble or 'not reached yet'}"
+                f"([spool] megabytes); the bus refuses: {trouble}"
             )
         try:
             self._file.append(rows, moment)

@@ -430,6 +430,27 @@ def test_a_bus_that_is_away_at_the_start_is_opened_later(door: Door, path: Path)
     spool.close()
 
 
+def test_nobody_waits_for_a_bus_that_is_known_to_be_away(door: Door, path: Path) -> None:
+    spool = Spool(door, path, 10_000, away="no broker")
+    door.pause = 1.0  # so long a client looks for brokers
+    began = time.monotonic()
+    with pytest.raises(BusError, match="no broker"):
+        spool.partitions(EVENTS)
+    with pytest.raises(BusError, match="full"):
+        spool.append(EVENTS, [Record("s/a", os.urandom(20_000), {"lane": "a"})])
+    assert time.monotonic() - began < 0.9
+    door.pause = 0.0
+    spool.append(EVENTS, [Record("s/a", os.urandom(20_000), {"lane": "a"})])
+    spool.close()
+    assert len(stored(door.bus)) == 1, "what never fits is tried on the bus itself"
+    spool = Spool(door, path, 10_000, away="no broker")
+    spool.append(EVENTS, numbered("a", 0, 3))
+    until(lambda: not spool.records)
+    assert len(stored(door.bus)) == 4
+    assert spool.partitions(EVENTS) == 4
+    spool.close()
+
+
 def test_a_wrong_configuration_is_told_at_once() -> None:
     def opened() -> Appendable:
         raise ConfigError("kafka: password_file: no such file")
