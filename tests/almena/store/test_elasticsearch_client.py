@@ -326,6 +326,23 @@ def test_who_may_not_enter_is_told_what_to_check(checking: CheckingProxy, settin
         assert len(checking.seen) == before, "the key was sent to a server that is not trusted"
 
 
+def test_without_the_right_to_put_a_template_one_that_is_there_serves(
+    elasticsearch: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(request: Request, proxy: FaultyProxy) -> Reply:
+        return proxies.error(403, "security_exception", "action [indices:admin/index_template/put] is unauthorized")
+
+    with prefixed(elasticsearch) as prefix, FaultyProxy(elasticsearch) as proxy:
+        proxy.fail(refused, path="_index_template", method="PUT")
+        with pytest.raises(StoreError, match=r"403.*deploy/elasticsearch"):
+            enter(proxy.url, prefix=prefix)
+        enter(elasticsearch, prefix=prefix, replicas=0)
+        enter(proxy.url, prefix=prefix, replicas=0)
+        assert not caplog.records
+        enter(proxy.url, prefix=prefix, replicas=1)
+        assert "the template that is there" in caplog.text
+
+
 @pytest.mark.parametrize(
     "settings", [{"api_key": "x"}, {"user": "a", "password": "b"}, {"ca": "x"}, {"fingerprint": "0" * 64}]
 )
