@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))
 from docs import generate  # noqa: E402
 
 PAGES = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "deploy/README.md"]
+PAGES += ["docs/cluster.md", "deploy/kafka/README.md", "deploy/elasticsearch/README.md"]
 
 
 @pytest.mark.parametrize("name", ["configuration.md", "commands.md", "metrics.md", "fields.md", "rules.md"])
@@ -85,3 +86,31 @@ def test_the_readme_shows_a_rule_as_it_is() -> None:
     rule = (ROOT / "rules" / "payments" / "refund_self_approved.yml").read_text("utf-8").splitlines()
     for line in shown.splitlines():
         assert line in rule, f"README.md shows {line!r}, which the rule does not say"
+
+
+def test_the_cluster_page_shows_a_configuration_that_loads() -> None:
+    import tomllib
+
+    from almena.app import components
+    from almena.config import parse
+
+    text = (ROOT / "docs" / "cluster.md").read_text("utf-8")
+    (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    config = parse(tomllib.loads(shown), components(), "docs/cluster.md")
+    assert config.bus.startswith("kafka://")
+    assert config.store.startswith("https://")
+    assert config.kafka.tls
+
+
+def test_roles_on_elasticsearch_are_well_formed_and_named() -> None:
+    import json
+
+    folder = ROOT / "deploy" / "elasticsearch"
+    page = (folder / "README.md").read_text("utf-8")
+    for path in sorted(folder.glob("*.json")):
+        role = json.loads(path.read_text("utf-8"))
+        assert set(role) == {"description", "cluster", "indices"}
+        assert path.name in page
+        for entry in role["indices"]:
+            assert all(name.startswith("almena-") for name in entry["names"])
+    assert len(list(folder.glob("*.json"))) == 4

@@ -127,7 +127,7 @@ def check_key(config: Config) -> Findings:
                 yield wrong("data", "file_missing", name=name, file=file)
             elif "ALMENA_SECRET" not in os.environ:
                 yield care("data", "key_missing", file=file)
-        elif stat.S_IMODE(file.stat().st_mode) & 0o077:
+        elif stat.S_IMODE(file.stat().st_mode) & (0o077 if name == "secret.key" else 0o007):
             yield wrong("data", "file_open", name=name, file=file)
         else:
             yield good("data", "file", name=name, file=file)

@@ -23,7 +23,7 @@ from almena.app.moving import Notes, bare, everything, move
 from almena.clock import SECOND, format_time
 from almena.console import audit
 from almena.errors import Refused, UsageError
-from almena.store import ALERTS, ALL, AUDIT, KINDS, LEDGER, USERS, Document, Store, open_store
+from almena.store import ALERTS, ALL, AUDIT, KINDS, LEDGER, USERS, Document, Query, Store, open_store
 from almena.store.memory import MemoryStore
 
 START = 1_780_000_000 * SECOND
@@ -295,6 +295,7 @@ def test_from_a_file_to_elasticsearch_and_back_killed_on_the_way(elasticsearch: 
             there = new.get(ALERTS, "202605-000007", scope=ALL)
             assert there is not None
             new.replace(ALERTS, there.id, there.document | {"message": "nothing happened"}, there.version)
+            new.count(Query(kind=ALERTS, scope=ALL))  # what it wrote is now seen by all
         assert moving.run(configuration(file), "", elasticsearch, live=False, json=False) == 1
         back = f"sqlite:{tmp_path / 'back.sqlite'}"
         assert moving.run(configuration(file), elasticsearch, back, live=False, json=False) == 0
