@@ -71,6 +71,8 @@ FORGOTTEN = DAY
 SETTLING = 30 * SECOND
 """For so long after one member took new rules the others may still run those before."""
 
+_LONGEST = 600  # characters of what a server answered
+
 LIVE = Filter("almena.alert.status", "in", QUIET, negate=True)
 """Alerts that are kept apart are no alerts to be counted."""
 
@@ -116,7 +118,7 @@ def status(
         else [("spool", (f"{spool.records:,}", lasting(spool.age), round(100 * spool.share)))]
     )
     problems += [*_problems(found, lag), *_delays(waiting), *_gone(found["members"])]
-    said = [PROBLEMS[language][name].format(*map(safe, values)) for name, values in problems]
+    said = [PROBLEMS[language][name].format(*(safe(value, _LONGEST) for value in values)) for name, values in problems]
     return {
         "ok": not said,
         "problems": said,

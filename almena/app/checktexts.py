@@ -63,6 +63,7 @@ CHECKS: dict[str, dict[str, str]] = {
         "rights": "el usuario {user} tiene los derechos que hacen falta",
         "clock": "el reloj de {who} y el de esta máquina se apartan {seconds} s; lo más que se permite son {limit} s: "
         "sincronice los dos (NTP)",
+        "clock_unseen": "con estos derechos no se ve la hora de los brokers: revísela con otro usuario",
         "clock_good": "los relojes coinciden",
         "store_away": "{error}",
         "store_refused": "no se pudo ver ({what}): {error}",
@@ -149,6 +150,7 @@ CHECKS: dict[str, dict[str, str]] = {
         "rights": "the user {user} has the rights that are needed",
         "clock": "the clock of {who} and this machine's are {seconds} s apart; {limit} s are the most: synchronise "
         "both (NTP)",
+        "clock_unseen": "with these rights the brokers' time is not seen: check it as another user",
         "clock_good": "the clocks agree",
         "store_away": "{error}",
         "store_refused": "could not be seen ({what}): {error}",
