@@ -183,11 +183,10 @@ def open_bus(
 
             return SqliteBus(rest, partitions=partitions)
         case "kafka" | "kafka+confluent":
-            from almena.bus.cluster import KafkaBus, client_of
+            from almena.bus.kafka import open_kafka
             from almena.bus.settings import KafkaSettings
 
-            settings = kafka or KafkaSettings()
-            return KafkaBus(client_of(url, settings, name), settings, partitions=partitions, name=name, keep=keep)
+            return open_kafka(url, kafka or KafkaSettings(), partitions=partitions, name=name, keep=keep)
         case _:
             raise ConfigError(
                 f"bus: {url!r} is not known; write 'memory:', 'sqlite:data/bus.sqlite' or 'kafka://HOST:9092'"

@@ -34,6 +34,7 @@ from almena.bus.settings import KafkaSettings
 from almena.errors import BusError, ConfigError, Fenced
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_MEMBER = re.compile(r"[A-Za-z0-9@._-]{1,200}")
 
 _PAGE = 20_000
 _VISIBLE = 1.0
@@ -166,8 +167,8 @@ class KafkaBus:
 
     def session(self, topic: str, *, group: str, member: str) -> KafkaSession:
         """Join `group` as `member`; a member that comes back under its name takes its partitions at once."""
-        for what, name in (("topic", topic), ("group", group), ("member", member)):
-            if not _NAME.fullmatch(name):
+        for what, name, known in (("topic", topic, _NAME), ("group", group, _NAME), ("member", member, _MEMBER)):
+            if not known.fullmatch(name):
                 raise ConfigError(f"bus: {what} {name!r} may only have letters, digits, '.', '_' and '-' on Kafka")
         self._make_state(topic, group)
         session = KafkaSession(self, topic, group, member)
