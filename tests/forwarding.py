@@ -112,6 +112,7 @@ class _Server(ThreadingHTTPServer):
 
 def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
         protocol_version = "HTTP/1.1"
 
         def setup(self) -> None:
