@@ -10,10 +10,9 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from almena.app import member
 from almena.app.checking import CLOCK_LIMIT, Findings, care, good, wrong
 from almena.app.checking_tls import check_certificate
-from almena.app.rights import ADMINISTRATOR, Right, needed
+from almena.app.rights import ADMINISTRATOR, PROBE, Right, needed
 from almena.bus import EVENTS, HITS, TOPICS, open_bus
 from almena.clock import SECOND, Span, now
 from almena.config import Config
@@ -59,7 +58,7 @@ class Asked:
         """Every topic there must be as far as the role knows them, and how it is cleaned."""
         states = {f"state.{group}.{topic}": "compact" for group, topic in groups_of(self.config)}
         known = {right.name for right in needed(self.role) if right.kind == "topic"}
-        every = dict.fromkeys(TOPICS, "delete") | states
+        every = dict.fromkeys((*TOPICS, PROBE), "delete") | states
         return {
             self.named(name): cleaned for name, cleaned in every.items() if name in known or self.role == ADMINISTRATOR
         }
@@ -158,10 +157,10 @@ def _created(config: Config) -> Findings:
             config.bus, partitions=config.partitions, name="check", kafka=config.kafka, keep=int(config.keep_bus)
         )
         with closing(bus):
-            for topic in TOPICS:
+            for topic in (*TOPICS, PROBE):
                 bus.partitions(topic)
             for group, topic in groups_of(config):
-                bus.session(topic, group=group, member=member("check")).close()
+                bus.session(topic, group=group, member="check").close()
     except AlmenaError as error:
         yield wrong(PART, "kafka_not_made", error=error)
     else:
@@ -265,7 +264,7 @@ def _copies(asked: Asked, name: str, partitions: list[dict[str, Any]]) -> Findin
 def _settings(asked: Asked, name: str, cleaned: str, settings: Mapping[str, str], copies: int) -> Findings:
     if settings["cleanup.policy"] != cleaned:
         yield wrong(PART, "topic_policy", topic=name, has=settings["cleanup.policy"], wanted=cleaned)
-    if settings["message.timestamp.type"] != "LogAppendTime":
+    if cleaned == "delete" and settings["message.timestamp.type"] != "LogAppendTime":
         yield wrong(PART, "topic_time", topic=name, has=settings["message.timestamp.type"])
     if int(settings["max.message.bytes"]) < LARGEST:
         yield care(PART, "topic_bytes", topic=name, has=settings["max.message.bytes"], wanted=LARGEST)
@@ -336,20 +335,20 @@ def _refused_group(asked: Asked, name: str, operations: tuple[str, ...]) -> list
 
 
 def check_clock(asked: Asked) -> Findings:
-    """Whether the brokers' clocks agree with this one: a record is written, its time taken, and nobody sees it."""
-    for group, topic in groups_of(asked.config):
-        # Into a topic of state, where no reader has to pass by what was given up.
-        found = asked.topics.get(asked.named(f"state.{group}.{topic}"))
-        if found is not None and "WRITE" in found["authorized_operations"]:
-            break
-    else:
+    """Whether the brokers' clocks agree with this one: a record is written that nobody reads, and its time taken."""
+    found = asked.topics.get(asked.named(PROBE))
+    if found is None or "WRITE" not in found["authorized_operations"]:
         yield care(PART, "clock_unseen")
         return
+    options = {name: value for name, value in asked.options.items() if name != "bootstrap_timeout_ms"}
+    producer = KafkaProducer(enable_idempotence=False, acks="all", max_block_ms=int(_SECONDS * 1000), **options)
     leaders = {each["leader_id"]: each["partition_index"] for each in found["partitions"]}
-    producer = _producer(asked, asked.named(f"{group}.{topic}.check"))
     try:
         for leader, partition in leaders.items():
-            skew = _skew(producer, found["name"], partition)
+            before = now()
+            sent = producer.send(found["name"], b"", partition=partition).get(timeout=_SECONDS)
+            stamp, after = sent.timestamp * 1000, now()
+            skew = float(max(before - stamp, stamp - after, 0) / SECOND)
             if skew > CLOCK_LIMIT:
                 yield wrong(PART, "clock", who=f"broker {leader}", seconds=f"{skew:.1f}", limit=f"{CLOCK_LIMIT:.0f}")
                 return
@@ -357,16 +356,6 @@ def check_clock(asked: Asked) -> Findings:
         with suppress(kafka_errors.KafkaError):
             producer.close(timeout=2)
     yield good(PART, "clock_good")
-
-
-def _skew(producer: Any, topic: str, partition: int) -> float:
-    """Seconds that the append time of a record lies outside the time it took to write it."""
-    producer.begin_transaction()
-    before = now()
-    stamp = producer.send(topic, b"", key=b"check", partition=partition).get(timeout=_SECONDS).timestamp * 1000
-    after = now()
-    producer.abort_transaction()
-    return float(max(before - stamp, stamp - after, 0) / SECOND)
 
 
 def _producer(asked: Asked, transaction: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from almena.app import member
 from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, TOPICS
 from almena.desk.events import GROUP as ARCHIVE
 from almena.traffic import READERS
@@ -31,6 +32,9 @@ READS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """The groups that each role joins, with their topics; the archive only where `[events]` keeps them."""
 
+PROBE = "check"
+"""The topic that `almena check` writes to, to see the brokers' clocks; nobody reads it."""
+
 _LOOKS = {"correlate": (EVENTS,), "console": TOPICS}
 _WRITES = {
     "collect": (EVENTS, DEAD, LEDGER),
@@ -48,12 +52,17 @@ def rights() -> list[Right]:
         found += _topics(role)
         found += _groups(role)
         if role in _APPENDS:
-            found.append(Right(role, "transactional-id", f"append.{role}@", "prefixed", ("Write",)))
+            found.append(Right(role, "transactional-id", f"append.{_name(role)}", "prefixed", ("Write",)))
     everything: tuple[str, ...] = ("Read", "Write", "Create", "Delete", "Alter", "DescribeConfigs", "AlterConfigs")
     found.append(Right(ADMINISTRATOR, "topic", "", "prefixed", everything))
     found.append(Right(ADMINISTRATOR, "group", "", "prefixed", ("Read", "Delete")))
     found.append(Right(ADMINISTRATOR, "transactional-id", "", "prefixed", ("Write",)))
     return found
+
+
+def _name(role: str) -> str:
+    """What the names of a role's processes begin with, whichever machine they are on."""
+    return member(role, "\n").removesuffix("\n")
 
 
 def _topics(role: str) -> Iterator[Right]:
@@ -64,6 +73,8 @@ def _topics(role: str) -> Iterator[Right]:
         yield Right(role, "topic", topic, "literal", tuple(allowed or ["Describe"]))
     if role == "console":
         yield Right(role, "topic", f"state.correlate.{HITS}", "literal", ("Read",))
+    else:
+        yield Right(role, "topic", PROBE, "literal", ("Write",))
 
 
 def _groups(role: str) -> Iterator[Right]:

@@ -18,12 +18,14 @@ allow collect topic 'hits' literal Describe
 allow collect topic 'alerts' literal Describe
 allow collect topic 'dead' literal Write
 allow collect topic 'ledger' literal Write
+allow collect topic 'check' literal Write
 allow collect transactional-id 'append.collect@' prefixed Write
 allow detect topic 'events' literal Read
 allow detect topic 'hits' literal Write
 allow detect topic 'alerts' literal Write
 allow detect topic 'dead' literal Write
 allow detect topic 'ledger' literal Write
+allow detect topic 'check' literal Write
 allow detect topic 'state.detect.events' literal Read Write
 allow detect group 'detect.events' literal Read
 allow detect transactional-id 'detect.events.' prefixed Write
@@ -33,6 +35,7 @@ allow correlate topic 'hits' literal Read
 allow correlate topic 'alerts' literal Write
 allow correlate topic 'dead' literal Write
 allow correlate topic 'ledger' literal Write
+allow correlate topic 'check' literal Write
 allow correlate topic 'state.correlate.hits' literal Read Write
 allow correlate group 'correlate.hits' literal Read
 allow correlate transactional-id 'correlate.hits.' prefixed Write
@@ -42,6 +45,7 @@ allow desk topic 'hits' literal Describe
 allow desk topic 'alerts' literal Read
 allow desk topic 'dead' literal Read Write
 allow desk topic 'ledger' literal Read
+allow desk topic 'check' literal Write
 allow desk topic 'state.desk.alerts' literal Read Write
 allow desk group 'desk.alerts' literal Read
 allow desk transactional-id 'desk.alerts.' prefixed Write

@@ -130,7 +130,7 @@ def test_topics_are_missing_then_made_then_well(cluster: Config) -> None:
     assert "topics_missing" in asked(cluster)
     found = asked(cluster, create=True)
     assert [finding.said("en") for finding in found.values() if finding.level == "wrong"] == []
-    assert found["topics"].values == {"count": "10"}
+    assert found["topics"].values == {"count": "11"}
     assert set(found) >= {"kafka_brokers", "kafka_version", "rights", "clock_good", "kafka_made"}
     cluster.events.keep = Span(DAY)
     assert asked(cluster)["topics_missing"].values["topics"].endswith(".state.archive.events")

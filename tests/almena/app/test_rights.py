@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 from servers import SecureKafka, admin
 
+from almena.app import member
 from almena.app.checking import Finding
 from almena.app.checking_kafka import check_kafka
-from almena.app.rights import ADMINISTRATOR, Right, needed, rights, script, table
+from almena.app.rights import ADMINISTRATOR, PROBE, Right, needed, rights, script, table
 from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, TOPICS, Bus, Position, Record, Step, open_bus
 from almena.bus.settings import KafkaSettings
 from almena.config import Config
 from almena.errors import BusError
 from almena.traffic import READERS, traffic
 
+PASSWORD = secrets.token_hex(8)
 ROLES = ("collect", "detect", "correlate", "desk", "console")
 
 
@@ -31,19 +33,29 @@ class Place:
     def __init__(self, broker: SecureKafka) -> None:
         self.broker = broker
         self.prefix = f"rights{secrets.token_hex(4)}"
+        self.user = self.prefix  # of this process alone: others change the rights of theirs meanwhile
+        self.add_user()
         with closing(self.bus("anybody", secure=False)) as bus:
-            for topic in TOPICS:
+            for topic in (*TOPICS, PROBE):
                 bus.partitions(topic)
             for topic, group in READERS.items():
                 bus.session(topic, group=group, member="nobody").close()
             bus.session(EVENTS, group="archive", member="nobody").close()
             bus.append_all({topic: [Record("a", b"{}", partition=0)] for topic in TOPICS})
 
+    def add_user(self) -> None:
+        """Let the broker know the user."""
+        from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
+
+        with admin(self.broker.plain) as client:
+            client.alter_user_scram_credentials(
+                [UserScramCredentialUpsertion(self.user, ScramMechanism.SCRAM_SHA_512, PASSWORD)]
+            )
+        time.sleep(0.3)
+
     def settings(self) -> KafkaSettings:
         broker = self.broker
-        return KafkaSettings(
-            prefix=self.prefix, user=broker.user, password=broker.password, tls=True, ca=str(broker.ca)
-        )
+        return KafkaSettings(prefix=self.prefix, user=self.user, password=PASSWORD, tls=True, ca=str(broker.ca))
 
     def config(self) -> Config:
         return Config(bus=f"kafka://{self.broker_address}", partitions=2, kafka=self.settings())
@@ -61,7 +73,7 @@ class Place:
 
     def allowed(self) -> dict[str, set[str]]:
         """What the broker says that the user may do, by topic."""
-        with admin(self.broker.address, **self.broker.options()) as client:
+        with admin(self.broker.address, **self.broker.options(self.user, PASSWORD)) as client:
             found = client.describe_topics()
         start = f"{self.prefix}."
         return {
@@ -87,7 +99,7 @@ class Place:
         }
         return [
             ACL(
-                f"User:{self.broker.user}",
+                f"User:{self.user}",
                 "*",
                 ACLOperation[_snake(operation)],
                 ACLPermissionType.ALLOW,
@@ -111,7 +123,7 @@ class Place:
         )
 
         anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
-        everything = ACLFilter(f"User:{self.broker.user}", None, ACLOperation.ANY, ACLPermissionType.ANY, anything)
+        everything = ACLFilter(f"User:{self.user}", None, ACLOperation.ANY, ACLPermissionType.ANY, anything)
         with admin(self.broker.plain) as client:
             client.delete_acls([everything])
             client.create_acls(self.acls(wanted))
@@ -131,7 +143,7 @@ def place(kafka_secure: SecureKafka) -> Iterator[Place]:
 
 def step_of(bus: Bus, role: str, topic: str, outputs: dict[str, list[Record]]) -> None:
     """Poll, restore and commit as the role does."""
-    session = bus.session(topic, group=role, member=f"{role}@m1")
+    session = bus.session(topic, group=role, member="m1")
     try:
         deadline = time.monotonic() + 20
         while True:
@@ -195,7 +207,7 @@ def wrongs(place: Place, role: str) -> list[Finding]:
 def test_a_role_works_with_its_list_and_is_refused_beyond(place: Place, role: str) -> None:
     mine = needed(role)
     place.allow(mine)
-    with closing(place.bus(f"{role}@m1")) as bus:
+    with closing(place.bus(member(role, "m1"))) as bus:
         for topic in TOPICS:
             assert bus.partitions(topic) == 2
         WORK[role](bus)
@@ -206,7 +218,7 @@ def test_a_role_works_with_its_list_and_is_refused_beyond(place: Place, role: st
             expected.setdefault(right.name, set()).update(operations)
     assert place.allowed() == expected, "what the broker itself says that this user may do"
     if not any(right.name.startswith("append.") for right in mine):
-        with closing(place.bus(f"{role}@m1")) as bus, pytest.raises(BusError):
+        with closing(place.bus(member(role, "m1"))) as bus, pytest.raises(BusError):
             bus.append(DEAD, [Record("a", b"{}")])
     assert wrongs(place, role) == []
 
@@ -231,6 +243,8 @@ def test_a_right_that_is_missing_is_named(place: Place, role: str) -> None:
 def test_the_administrator_makes_topics_and_a_role_does_not(kafka_secure: SecureKafka) -> None:
     place = Place.__new__(Place)
     place.broker, place.prefix = kafka_secure, f"rights{secrets.token_hex(4)}"
+    place.user = place.prefix
+    place.add_user()
     place.allow(needed("collect"))
     said = list(check_kafka(place.config(), create=True, role="collect"))
     assert "kafka_not_made" in [found.code for found in said if found.level == "wrong"]
