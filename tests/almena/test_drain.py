@@ -10,7 +10,7 @@ import pytest
 
 from almena.bus import ALERTS, EVENTS, HITS, TOPICS, Bus, Record, Step, open_bus
 from almena.drain import drain, end_time
-from almena.status import READERS
+from almena.traffic import READERS
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from almena.clock import DAY, SECOND, format_time, now
 from almena.config import Config
 from almena.desk import role
 from almena.desk.desk import Desk
+from almena.desk.ledger import Ledger
 from almena.desk.notify import Common, Message
 from almena.desk.suppressions import Suppressions
 from almena.errors import AlmenaError, UsageError
@@ -170,7 +171,9 @@ def store_all(config: Config) -> None:
     with closing(open_bus(config.bus)) as bus, closing(open_store(config.store)) as store:
         desk = Desk(store, config.desk, Suppressions(None), {"phone": Told()})
         for topic in (ALERT_TOPIC, DEAD_TOPIC):
-            stage = role._reader(bus, topic, "desk", desk, store, threading.Event())
+            stage = role._reader(
+                bus, topic, "desk", desk, lambda number, state: Ledger(number, state, store), threading.Event()
+            )
             while stage.step(timeout=0):
                 pass
             stage._leave()
