@@ -258,6 +258,20 @@ class PythonMember(ConsumerRebalanceListener):  # type: ignore[misc]
             },
         )
         self._consumer.subscribe([topic], listener=self)
+        self._know()
+
+    def _know(self) -> None:
+        """Know the topic's partitions before joining: who leads a group without gives nobody any, often for good."""
+        cluster, deadline = self._consumer._cluster, time.monotonic() + PATIENCE
+        while not cluster.partitions_for_topic(self._topic):
+            if self._topic in cluster.unauthorized_topics:
+                self.close()
+                raise refusal(self._what, kafka_errors.TopicAuthorizationFailedError({self._topic}))
+            if time.monotonic() > deadline:
+                self.close()
+                raise BusError(f"bus: {self._what}: no broker told of topic {self._topic!r}; see whether they run")
+            cluster.request_update()
+            time.sleep(0.01)
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Hold new partitions until their state is there; the library calls this between polls."""
