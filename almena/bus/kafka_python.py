@@ -409,7 +409,7 @@ class PythonReader:
             raise Gone({partition: start}) from error
         except Exception as error:
             raise refusal(f"{topic}/{partition} cannot be read", error) from error
-        return found, start
+        return found, min(start, end)
 
     def close(self) -> None:
         """Let go of connections and threads."""

@@ -167,6 +167,8 @@ def test_read_goes_on_over_the_ends_of_appends(place: Place) -> None:
     assert [item.value for item in found] == [f"value {number}".encode() for number in range(20)]
     assert bus.read(Position("events", 0, found[6].offset), 5) == found[6:11]
     assert bus.read(Position("events", 0, 10_000), 5) == []
+    bus.append("events", [record(20)])
+    assert [item.value for item in bus.read(Position("events", 0, 0), 100)][-2:] == [b"value 19", b"value 20"]
 
 
 @everywhere
