@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from almena.bus import EVENTS, HITS, Bus, Record
+from almena.bus import EVENTS, HITS, Bus, Position, Record
 from almena.detect import MARKER
 from almena.traffic import READERS
+from almena.watermarks import tells_time
 
-_PAUSE = 0.05
+_PAUSE, _PAGE = 0.05, 1_000
 
 _ROUNDS = 102
 """Results of correlations come back onto the topic of hits, as often as correlations read each other: 100 times."""
@@ -28,10 +29,10 @@ def drain(bus: Bus, seconds: float) -> bool:
     if not _wait(bus, [EVENTS], deadline):
         return False
     for _ in range(_ROUNDS):
-        before = dict(bus.ends(HITS))
+        before = bus.ends(HITS)
         if not _wait(bus, [HITS], deadline):
             return False
-        if dict(bus.ends(HITS)) == before:
+        if not any(_comes_on(bus, partition, start) for partition, start in before.items()):
             break
     return _wait(bus, last, deadline)
 
@@ -44,6 +45,22 @@ def _wait(bus: Bus, topics: Sequence[str], deadline: float) -> bool:
             return False
         time.sleep(_PAUSE)
     return True
+
+
+def _comes_on(bus: Bus, partition: int, start: int) -> bool:
+    """Whether readers of hits may still find something in what lies there from `start` on.
+
+    That time passes is told each second, also where nothing more happens; who waits for silence may wait for ever.
+    """
+    end = bus.ends(HITS)[partition]
+    while start < end:
+        records = bus.read(Position(HITS, partition, start), _PAGE)
+        if any(record.offset < end and not tells_time(record) for record in records):
+            return True
+        if not records:
+            break
+        start = records[-1].offset + 1
+    return False
 
 
 def _passed(bus: Bus, topic: str, wanted: Mapping[int, int]) -> bool:

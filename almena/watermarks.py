@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from almena.bus import EVENTS, HITS, Record
+from almena.bus import EVENTS, HITS, Record, Stored
 from almena.clock import FOREVER
 from almena.state import Table
 
@@ -43,6 +43,16 @@ def watermark_records(topic: str, partition: int, marks: Marks, versions: Sequen
     told = [(clock, level, watermark) for (clock, level), watermark in sorted(marks.items())]
     value = msgspec.msgpack.encode((topic, partition, told, versions))
     return [Record("", value, {HEADER: "1"}, partition=target) for target in range(targets)]
+
+
+def tells_time(record: Stored) -> bool:
+    """Whether it only tells how far a partition of events has come, as those that are quiet do each second."""
+    if HEADER not in record.headers:
+        return False
+    try:
+        return msgspec.msgpack.decode(record.value, type=_Told).topic == EVENTS
+    except msgspec.MsgspecError:
+        return False
 
 
 class Watermarks:
