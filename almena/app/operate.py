@@ -164,7 +164,7 @@ def _print_status(found: dict[str, Any], say: Texts, zone: ZoneInfo) -> None:
     for member in found["members"]:
         mark = "●" if member["here"] else "○"
         heard = f"{say('heard')} {_local(member['heard'], zone)}"
-        console.print(f"{mark} {member['stage']} {member['host']}  {heard}", markup=False, soft_wrap=True)
+        console.print(f"{mark} {member['member']}  {heard}", markup=False, soft_wrap=True)
     outbox = {name: f"{count:,}" for name, count in found["outbox"].items()}
     if found["store"]:
         console.print(say("outbox", **outbox))
