@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import threading
 import time
@@ -15,6 +16,7 @@ from kafka import errors as kafka_errors
 from kafka.admin import MemberToRemove
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
@@ -61,6 +63,7 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
         "an administrator must allow this user Create on topics of the prefix, or make the topic",
     ),
     (("SaslAuthenticationFailedError",), "check the user and the password"),
+    (("SSLError",), "check ca, certificate and key, and the brokers' names"),
     (("NotEnoughReplicasError", "NotEnoughReplicasAfterAppendError"), "too few brokers keep up; see to those missing"),
     (("MessageSizeTooLargeError", "RecordListTooLargeError"), "set the topic's max.message.bytes to 16777216"),
     (("UnknownTopicOrPartitionError",), "it was deleted; start Almena anew to make it again"),
@@ -73,10 +76,17 @@ _ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
 
 def refusal(what: str, error: BaseException) -> BusError:
     """The error as a person reads it: what did not happen, why, and what to do."""
-    names = {kind.__name__ for kind in type(error).__mro__}
+    names = {"SSLError"} if "SSL: " in str(error) else {kind.__name__ for kind in type(error).__mro__}
     advice = next((f"; {text}" for kinds, text in _ADVICE if names & set(kinds)), "")
-    text = str(error).removeprefix("[Error ").strip() or type(error).__name__
+    text = re.sub(r"^\[Error \d+\] ", "", str(error)) or type(error).__name__
     return BusError(f"bus: {what}: {text}{advice}")
+
+
+def _telling(error: BaseException) -> int:
+    """How much an error says: why somebody was refused, that nothing listens, or only that it did not work."""
+    if isinstance(error, kafka_errors.SaslAuthenticationFailedError) or "SSL: " in str(error):
+        return 2
+    return int("ECONN" in str(error))
 
 
 def options(servers: Sequence[str], settings: KafkaSettings, name: str) -> dict[str, Any]:
@@ -87,6 +97,7 @@ def options(servers: Sequence[str], settings: KafkaSettings, name: str) -> dict[
         "bootstrap_timeout_ms": int(PATIENCE * 800),
         "request_timeout_ms": int(PATIENCE * 800),
         "reconnect_backoff_max_ms": 1000,
+        "proxy_url": f"{_Socket.SCHEMES[0]}://",
         "security_protocol": ("SASL_" if settings.user else "") + ("SSL" if settings.tls else "PLAINTEXT"),
     }
     if found["security_protocol"] == "SASL_PLAINTEXT":
@@ -109,21 +120,53 @@ def options(servers: Sequence[str], settings: KafkaSettings, name: str) -> dict[
     return found
 
 
+class _Socket(KafkaNetSocket):  # type: ignore[misc]
+    """Connects as the library does, and closes what does not connect: it leaves that to the garbage collector."""
+
+    SCHEMES = ("closing",)
+
+    async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+
+
 def _made(kind: Callable[..., T], what: str, configs: dict[str, Any]) -> T:
-    """A client, or a BusError and nothing left behind: a constructor that fails keeps a thread and sockets."""
+    """A client, or a BusError and nothing left behind: a constructor that fails keeps a thread and sockets.
+
+    The error tells why the last connection failed; the library's own only says that there is none.
+    """
     made: list[Any] = []
+    tried: list[Any] = []
 
     def network(**inner: Any) -> Any:
         made.append(KafkaNetClient(**inner))
+        manager = made[0]._manager
+        connect = manager.get_connection
+
+        def get_connection(*args: Any, **options: Any) -> Any:
+            tried.append(connect(*args, **options))
+            return tried[-1]
+
+        manager.get_connection = get_connection
         return made[0]
 
     try:
-        return kind(kafka_client=network, **configs)
+        client = kind(kafka_client=network, **configs)
     except (kafka_errors.KafkaError, OSError, ValueError, RuntimeError) as error:
         for each in made:
             with suppress(Exception):
                 each.close()
-        raise refusal(what, error) from error
+        causes = [conn.init_future.exception for conn in tried if conn.init_future.is_done]
+        cause = max(filter(None, causes), key=_telling, default=error)
+        refused = refusal(f"{what}: {','.join(configs['bootstrap_servers'])}", cause)
+        if "sasl_mechanism" in configs and not _telling(cause):  # their reason is often lost with the connection
+            refused = BusError(f"{refused}; or check the user and the password")
+        raise refused from error
+    del made[0]._manager.get_connection
+    return client
 
 
 class _Producer(KafkaProducer):  # type: ignore[misc]

@@ -362,11 +362,10 @@ def test_brokers_that_are_away_are_told_and_nothing_is_left_behind(monkeypatch: 
     assert threading.active_count() == before
 
 
-def test_rights_and_passwords_are_asked_for_by_name(kafka_secure: SecureKafka) -> None:
-    def opened(prefix: str, password: str = kafka_secure.password) -> KafkaBus:
-        settings = KafkaSettings(
-            prefix=prefix, tls=True, ca=str(kafka_secure.ca), user=kafka_secure.user, password=password
-        )
+def test_rights_and_passwords_are_asked_for_by_name(kafka_secure: SecureKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(prefix: str, **options: str) -> KafkaBus:
+        known = {"ca": str(kafka_secure.ca), "user": kafka_secure.user, "password": kafka_secure.password}
+        settings = KafkaSettings(prefix=prefix, tls=True, **(known | options))  # type: ignore[arg-type]
         return open_kafka(f"kafka://{kafka_secure.address}", settings, partitions=1, name="collect")
 
     with kafka_prefix(kafka_secure.plain, "rights") as prefix:
@@ -388,10 +387,17 @@ def test_rights_and_passwords_are_asked_for_by_name(kafka_secure: SecureKafka) -
         wait_for(lambda: session.poll(1, 0.1) == Batch() and bus.lag("events", "g") == {0: 0})
         session.close()
         bus.close()
-        wrong = opened(prefix, "wrong")
-        with pytest.raises(BusError, match="password"):
+    monkeypatch.setattr(kafka_python, "PATIENCE", 2.0)
+    for options, text in (
+        ({"password": "wrong"}, "check the user and the password"),
+        ({"ca": ""}, "certificate verify failed.*check ca"),
+    ):
+        wrong = opened("rights", **options)
+        with pytest.raises(BusError, match=text):
             wrong.ends("events")
         wrong.close()
+    with pytest.raises(ConfigError, match="cannot be used"):
+        opened("rights", ca="nowhere.pem")
 
 
 def allow(broker: SecureKafka, kind: ResourceType, prefix: str, operations: Sequence[ACLOperation]) -> None:
