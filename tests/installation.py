@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,10 @@ class Installation:
         )
         self.supervisor = Supervisor(roles, self.file, self.data, quiet=True)
         self.stop = threading.Event()
+        self.restarts: dict[str, int] = {}
+        """How often each unit was started again in the last run."""
+        self.acknowledged = 0
+        """Batches that were acknowledged so far."""
         self._watch: threading.Thread | None = None
 
     @property
@@ -138,6 +143,7 @@ class Installation:
         finally:
             self.stop.set()
             self._watch.join()
+            self.restarts = self.supervisor.restarts()
             self.clean = self.supervisor.stop()
 
     def answers(self) -> bool:
@@ -167,6 +173,7 @@ class Installation:
             answer = self.try_to_post(events, batch)
             if answer is not None:
                 if answer.status_code == 200:
+                    self.acknowledged += 1
                     return answer
                 assert answer.status_code in (429, 503), answer.text
             assert time.monotonic() < deadline, f"batch {batch} was never acknowledged\n{self.tail()}"
@@ -187,15 +194,20 @@ class Installation:
 
     def settle(self, events: int, *, end: bool = True, seconds: float = 120) -> dict[str, Any]:
         """Wait until `events` are stored or dead and nothing waits to be read; `end` moves event time to its end."""
-        self.wait_for(lambda: self.total() >= events, f"{events} events to be seen", seconds)
-        bus = bus_of(self.config)
-        try:
-            if end:
-                end_time(bus)
-            assert drain(bus, seconds), self.tail()
-        finally:
-            bus.close()
-        return self.status()
+        with closing(store_of(self.config)) as store:
+            self.wait_for(lambda: total(status(store, None)) >= events, f"{events} events to be seen", seconds)
+            with closing(bus_of(self.config)) as bus:
+                if end:
+                    end_time(bus)
+                assert drain(bus, seconds), self.tail()
+                self.refresh()
+                return status(store, bus)
+
+    def refresh(self) -> None:
+        """Let this process see at once what others wrote, which an Elasticsearch node shows within a second."""
+        config = self.config
+        if config.store.startswith("http"):
+            httpx.post(f"{config.store}/{config.elasticsearch.prefix}-*/_refresh", timeout=30).raise_for_status()
 
     def status(self) -> dict[str, Any]:
         bus, store = bus_of(self.config), store_of(self.config)
@@ -205,9 +217,10 @@ class Installation:
             bus.close()
             store.close()
 
-    def total(self) -> int:
-        found = self.status()
-        return int(found["events"] + found["dead_letters"] + found["drops"])
+    def log_of(self, unit: str) -> str:
+        """What a unit has said."""
+        path = self.data / "logs" / f"{unit}.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
 
     def alerts(self) -> list[dict[str, Any]]:
         store = store_of(self.config)
@@ -223,13 +236,23 @@ class Installation:
             store.close()
 
 
+def total(found: dict[str, Any]) -> int:
+    """How many events a status has seen, whatever became of them."""
+    return int(found["events"] + found["dead_letters"] + found["drops"])
+
+
 class Worker:
     """One member of a role that shares its work, as a unit that is started again whenever it ends."""
 
-    def __init__(self, place: Installation, role: str, member: str) -> None:
+    def __init__(
+        self, place: Installation, role: str, member: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment` is added to this process's own."""
+        self._environment = {**os.environ, **(environment or {})}
         self._command = [sys.executable, "-m", "almena", role, "--config", str(place.file), "--member", member]
         self._log = place.folder / f"{role}-{member}.log"
         self._wanted = True
+        self._turn = threading.Lock()
         self.ends: list[int] = []
         self.process = self._start()
         self._thread = threading.Thread(target=self._tend)
@@ -243,19 +266,21 @@ class Worker:
 
     def end(self, number: int = signal.SIGTERM) -> None:
         """End for good."""
-        self._wanted = False
+        with self._turn:
+            self._wanted = False
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(number)
         self._thread.join()
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            return subprocess.Popen(self._command, stdout=log, stderr=log)
+            return subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
 
     def _tend(self) -> None:
         while True:
             self.ends.append(self.process.wait())
-            if not self._wanted:
-                return
             time.sleep(0.2)
-            self.process = self._start()
+            with self._turn:
+                if not self._wanted:
+                    return
+                self.process = self._start()
