@@ -65,6 +65,12 @@ def open_kafka(url: str, settings: KafkaSettings, *, partitions: int, name: str 
 
 
 def _client(scheme: str, servers: Sequence[str], settings: KafkaSettings, name: str) -> Client:
+    if scheme == "kafka+confluent":
+        try:
+            from almena.bus.kafka_confluent import ConfluentClient
+        except ImportError:
+            raise ConfigError(f"bus: {scheme}:// needs confluent-kafka: pip install 'almena[confluent]'") from None
+        return ConfluentClient(servers, settings, name)
     from almena.bus.kafka_python import PythonClient
 
     return PythonClient(servers, settings, name)
@@ -121,17 +127,19 @@ class KafkaBus:
 
         Topics are made when they do not exist.
         """
-        rows = []
+        rows: list[Row] = []
         for topic, records in outputs.items():
             count, name = self.partitions(topic), self.named(topic)
-            for key, value, headers, wanted in (
-                (each.key, each.value, each.headers, each.partition) for each in records
-            ):
-                partition = partition_of(key, count) if wanted is None else wanted
+            keys: dict[str, tuple[bytes, int]] = {}  # few keys come often
+            for each in records:
+                key = keys.get(each.key)
+                if key is None:
+                    key = keys[each.key] = (encoded(each.key), partition_of(each.key, count))
+                partition = key[1] if each.partition is None else each.partition
                 if not 0 <= partition < count:
                     raise BusError(f"bus: topic {topic!r} has no partition {partition}")
-                pairs = [(header, encoded(text)) for header, text in headers.items()]
-                rows.append(Row(name, partition, encoded(key), value, pairs))
+                pairs = [(header, text.encode("utf-8", "surrogatepass")) for header, text in each.headers.items()]
+                rows.append((name, partition, key[0], each.value, pairs))
         return checked(rows)
 
     def read(self, position: Position, limit: int = 1) -> Sequence[Stored]:
@@ -206,12 +214,13 @@ class KafkaBus:
                     raise BusError(f"bus: {name}/{partition} gives nothing from {first} on; see to its brokers")
                 first = reached
                 for raw in raws:
-                    if raw.key == PLACE:
+                    key = raw.key or b""
+                    if key == PLACE:
                         place = place_of(raw.value)
                     elif raw.value is None:
-                        state.pop(raw.key, None)
-                    elif raw.key.startswith(start):
-                        state[raw.key] = raw.value
+                        state.pop(key, None)
+                    elif key.startswith(start):
+                        state[key] = raw.value
         return {decoded(key): value for key, value in state.items()}, place
 
     def partitions(self, topic: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from almena.errors import BusError
 
@@ -16,8 +16,8 @@ TRANSACTION = 15.0
 SESSION = 10.0
 """Seconds after which a member that is not heard of loses its partitions."""
 
-HEARTBEAT = 3.0
-"""Seconds between two signs of life."""
+HEARTBEAT = 1.0
+"""Seconds between two signs of life, and until a member hears that partitions move: it takes two to move one."""
 
 LONGEST_STEP = 300.0
 """Seconds between two polls after which a member counts as stuck, heartbeats or not."""
@@ -26,24 +26,23 @@ LARGEST_MESSAGE = 16 << 20
 """Bytes of the largest record or state entry."""
 
 
-class Raw(NamedTuple):
-    """A record as the client gives it; `time` is milliseconds."""
+class Raw(Protocol):
+    """A record as a client gives it; `timestamp` is milliseconds."""
 
-    offset: int
-    time: int
-    key: bytes
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
-class Row(NamedTuple):
-    """A record to write; without a value it deletes its key from a compacted topic."""
-
-    topic: str
-    partition: int
-    key: bytes
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
+Row: TypeAlias = tuple[str, int, bytes, bytes | None, list[tuple[str, bytes]]]
+"""A record to write: topic, partition, key, value and headers; without a value the key goes from a compacted topic."""
 
 
 class Claim(NamedTuple):

@@ -1,172 +1,35 @@
-"""A Kafka client on kafka-python; here only does the project touch that library, most of which has no types."""
+"""A Kafka client on kafka-python; no other file of Almena but its two neighbours touches that library."""
 
 from __future__ import annotations
 
-import logging
-import re
-import ssl
 import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
-from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.admin import MemberToRemove
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.net.compat import KafkaNetClient
-from kafka.net.inet import KafkaNetSocket
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from almena.bus.kafka_client import (
-    HEARTBEAT,
     LARGEST_MESSAGE,
-    LONGEST_STEP,
     PATIENCE,
-    SESSION,
     TRANSACTION,
     Claim,
     Expelled,
-    Gone,
     Member,
-    Raw,
     Reader,
     Replaced,
     Row,
     Unsure,
     Writer,
 )
+from almena.bus.kafka_python_net import made, options, refusal
+from almena.bus.kafka_python_reading import PythonMember, PythonReader
 from almena.bus.settings import KafkaSettings
-from almena.errors import BusError, ConfigError
-
-log = logging.getLogger("almena.bus")
-
-T = TypeVar("T")
-
-_SLICE = 0.05
-"""Seconds that a poll waits for records before it looks whether partitions have come or gone."""
-
-_ADVICE: tuple[tuple[tuple[str, ...], str], ...] = (
-    (
-        ("TopicAuthorizationFailedError",),
-        "an administrator must allow this user Read, Write and Describe on it",
-    ),
-    (("GroupAuthorizationFailedError",), "an administrator must allow this user Read and Delete on that group"),
-    (
-        ("TransactionalIdAuthorizationFailedError",),
-        "an administrator must allow this user Write and Describe on that transactional id",
-    ),
-    (
-        ("ClusterAuthorizationFailedError",),
-        "an administrator must allow this user Create on topics of the prefix, or make the topic",
-    ),
-    (("SaslAuthenticationFailedError",), "check the user and the password"),
-    (("SSLError",), "check ca, certificate and key, and the brokers' names"),
-    (("NotEnoughReplicasError", "NotEnoughReplicasAfterAppendError"), "too few brokers keep up; see to those missing"),
-    (("MessageSizeTooLargeError", "RecordListTooLargeError"), "set the topic's max.message.bytes to 16777216"),
-    (("UnknownTopicOrPartitionError",), "it was deleted; start Almena anew to make it again"),
-    (
-        ("KafkaTimeoutError", "KafkaConnectionError", "NodeNotReadyError", "NoBrokersAvailable", "Cancelled"),
-        "see whether the brokers run and can be reached",
-    ),
-)
-
-
-def refusal(what: str, error: BaseException) -> BusError:
-    """The error as a person reads it: what did not happen, why, and what to do."""
-    names = {"SSLError"} if "SSL: " in str(error) else {kind.__name__ for kind in type(error).__mro__}
-    advice = next((f"; {text}" for kinds, text in _ADVICE if names & set(kinds)), "")
-    text = re.sub(r"^\[Error \d+\] ", "", str(error)) or type(error).__name__
-    return BusError(f"bus: {what}: {text}{advice}")
-
-
-def _telling(error: BaseException) -> int:
-    """How much an error says: why somebody was refused, that nothing listens, or only that it did not work."""
-    if isinstance(error, kafka_errors.SaslAuthenticationFailedError) or "SSL: " in str(error):
-        return 2
-    return int("ECONN" in str(error))
-
-
-def options(servers: Sequence[str], settings: KafkaSettings, name: str) -> dict[str, Any]:
-    """kafka-python's options to reach a cluster; raises ConfigError when a file cannot be used."""
-    found: dict[str, Any] = {
-        "bootstrap_servers": list(servers),
-        "client_id": name or "almena",
-        "bootstrap_timeout_ms": int(PATIENCE * 800),
-        "request_timeout_ms": int(PATIENCE * 800),
-        "reconnect_backoff_max_ms": 1000,
-        "proxy_url": f"{_Socket.SCHEMES[0]}://",
-        "security_protocol": ("SASL_" if settings.user else "") + ("SSL" if settings.tls else "PLAINTEXT"),
-    }
-    if found["security_protocol"] == "SASL_PLAINTEXT":
-        log.warning("bus: the user %r signs in without TLS: set tls = true", settings.user)
-    if settings.user:
-        found |= {
-            "sasl_mechanism": settings.mechanism,
-            "sasl_plain_username": settings.user,
-            "sasl_plain_password": settings.secret(),
-        }
-    if settings.tls:
-        try:
-            context = ssl.create_default_context(cafile=settings.ca or None)
-            if settings.certificate:
-                context.load_cert_chain(settings.certificate, settings.key or None)
-        except OSError as error:
-            files = ", ".join(filter(None, [settings.ca, settings.certificate, settings.key]))
-            raise ConfigError(f"kafka: ca, certificate or key ({files}) cannot be used: {error}") from error
-        found["ssl_context"] = context
-    return found
-
-
-class _Socket(KafkaNetSocket):  # type: ignore[misc]
-    """Connects as the library does, and closes what does not connect: it leaves that to the garbage collector."""
-
-    SCHEMES = ("closing",)
-
-    async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:
-        try:
-            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
-        except BaseException:
-            sock.close()
-            raise
-
-
-def _made(kind: Callable[..., T], what: str, configs: dict[str, Any]) -> T:
-    """A client, or a BusError and nothing left behind: a constructor that fails keeps a thread and sockets.
-
-    The error tells why the last connection failed; the library's own only says that there is none.
-    """
-    made: list[Any] = []
-    tried: list[Any] = []
-
-    def network(**inner: Any) -> Any:
-        made.append(KafkaNetClient(**inner))
-        manager = made[0]._manager
-        connect = manager.get_connection
-
-        def get_connection(*args: Any, **options: Any) -> Any:
-            tried.append(connect(*args, **options))
-            return tried[-1]
-
-        manager.get_connection = get_connection
-        return made[0]
-
-    try:
-        client = kind(kafka_client=network, **configs)
-    except (kafka_errors.KafkaError, OSError, ValueError, RuntimeError) as error:
-        for each in made:
-            with suppress(Exception):
-                each.close()
-        causes = [conn.init_future.exception for conn in tried if conn.init_future.is_done]
-        cause = max(filter(None, causes), key=_telling, default=error)
-        refused = refusal(f"{what}: {','.join(configs['bootstrap_servers'])}", cause)
-        if "sasl_mechanism" in configs and not _telling(cause):  # their reason is often lost with the connection
-            refused = BusError(f"{refused}; or check the user and the password")
-        raise refused from error
-    del made[0]._manager.get_connection
-    return client
+from almena.errors import BusError
 
 
 class _Producer(KafkaProducer):  # type: ignore[misc]
@@ -203,7 +66,7 @@ class PythonWriter:
     def __init__(self, configs: dict[str, Any], transactional_id: str) -> None:
         """Take the id over; raises BusError."""
         self._what = f"transaction {transactional_id!r}"
-        self._producer = _made(
+        self._producer = made(
             _Producer,
             self._what,
             {
@@ -272,212 +135,6 @@ class PythonWriter:
     def close(self) -> None:
         """Let go of connections and threads."""
         self._producer.force_close()
-
-
-class PythonMember(ConsumerRebalanceListener):  # type: ignore[misc]
-    """A static member of a group, with kafka-python's consumer and its cooperative assignor."""
-
-    def __init__(self, configs: dict[str, Any], topic: str, group: str, name: str) -> None:
-        """Make the consumer; raises BusError."""
-        self._topic = topic
-        self._what = f"group {group!r}"
-        self._counts: dict[int, int] = {}
-        self._changes = 0
-        self._ids: list[str] = []
-        self._rejoining = False
-        self._assignor = CooperativeStickyAssignor()
-        self._consumer = _made(
-            KafkaConsumer,
-            self._what,
-            {
-                **configs,
-                **_FETCHING,
-                "group_id": group,
-                "group_instance_id": name,
-                "partition_assignment_strategy": [self._assignor],
-                "session_timeout_ms": int(SESSION * 1000),
-                "heartbeat_interval_ms": int(HEARTBEAT * 1000),
-                "max_poll_interval_ms": int(LONGEST_STEP * 1000),
-            },
-        )
-        self._consumer.subscribe([topic], listener=self)
-        self._know()
-
-    def _know(self) -> None:
-        """Know the topic's partitions before joining: who leads a group without gives nobody any, often for good."""
-        cluster, deadline = self._consumer._cluster, time.monotonic() + PATIENCE
-        while not cluster.partitions_for_topic(self._topic):
-            if self._topic in cluster.unauthorized_topics:
-                self.close()
-                raise refusal(self._what, kafka_errors.TopicAuthorizationFailedError({self._topic}))
-            if time.monotonic() > deadline:
-                self.close()
-                raise BusError(f"bus: {self._what}: no broker told of topic {self._topic!r}; see whether they run")
-            cluster.request_update()
-            time.sleep(0.01)
-
-    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """Hold new partitions until their state is there; the library calls this between polls."""
-        for place in assigned:
-            self._consumer.pause(place)
-            self._consumer.seek(place, 0)
-            self._counts[place.partition] = self._counts.get(place.partition, 0) + 1
-            self._changes += 1
-
-    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """Note that there is less to read."""
-        self._changes += 1
-
-    def on_partitions_lost(self, lost: Iterable[Any]) -> None:
-        """Claim nothing of what others have by now."""
-        self._assignor.member_assignment = None
-        self._changes += 1
-
-    def poll(self, limit: int, timeout: float) -> dict[int, list[Raw]]:
-        """Up to `limit` records; returns early when the assignment has changed."""
-        deadline = time.monotonic() + timeout
-        before = self._changes
-        try:
-            while True:
-                left = max(0.0, deadline - time.monotonic())
-                found = self._consumer.poll(timeout_ms=min(left, _SLICE) * 1000, max_records=limit)
-                if found or self._changes != before or left <= _SLICE:
-                    break
-        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.LogTruncationError) as error:
-            raise Gone({place.partition: _offset(offset) for place, offset in error.args[0].items()}) from error
-        except Exception as error:
-            self._raise(error)
-        self._note()
-        return {place.partition: [_raw(record) for record in records] for place, records in found.items()}
-
-    def assigned(self) -> dict[int, int]:
-        """How often each partition had been assigned."""
-        if self._rejoining:
-            return {}
-        return {place.partition: self._counts.get(place.partition, 0) for place in self._consumer.assignment()}
-
-    def start(self, partition: int, offset: int) -> None:
-        """Read on from there."""
-        place = TopicPartition(self._topic, partition)
-        if place in self._consumer.assignment():
-            self._consumer.seek(place, offset)
-            self._consumer.resume(place)
-
-    def reached(self, partition: int) -> int:
-        """The offset of the next record that may be given."""
-        state = self._consumer._subscription.assignment.get(TopicPartition(self._topic, partition))
-        return state.position.offset if state is not None and state.position is not None else 0
-
-    def stir(self) -> None:
-        """Take part in what the group does without reading."""
-        running = self._consumer.assignment() - self._consumer.paused()
-        self._consumer.pause(*running)
-        try:
-            self._consumer.poll(timeout_ms=_SLICE * 1000, max_records=1)
-        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.LogTruncationError):
-            pass  # asked for again when polled
-        except Exception as error:
-            self._raise(error)
-        finally:
-            self._consumer.resume(*(running & self._consumer.assignment()))
-        self._note()
-
-    def rejoin(self, stop: Collection[int]) -> None:
-        """Pause these partitions and join the group anew with the next poll."""
-        places = {TopicPartition(self._topic, partition) for partition in stop}
-        self._consumer.pause(*(places & self._consumer.assignment()))
-        self._consumer._coordinator.request_rejoin()
-        self._rejoining = True
-
-    def identity(self) -> Any:
-        """What a claim needs."""
-        return self._consumer.group_metadata()
-
-    def ids(self) -> list[str]:
-        """All ids that the group's coordinator ever gave to this member, the newest last."""
-        self._note()
-        return self._ids
-
-    def replaced(self) -> bool:
-        """Whether the heartbeats have ended for good, which kafka-python says nowhere else."""
-        state = self._consumer._coordinator
-        return bool(state.stable() and not (state._heartbeat_enabled or state.rejoining or state.rejoin_needed))
-
-    def close(self) -> None:
-        """Let go of connections and threads."""
-        with suppress(Exception):
-            self._consumer.close(autocommit=False, timeout_ms=2000)
-
-    def _note(self) -> None:
-        state = self._consumer._coordinator
-        member_id = state._generation.member_id
-        if member_id and member_id not in self._ids[-1:]:
-            self._ids.append(member_id)
-        if self._rejoining and state.stable() and not (state.rejoin_needed or state.rejoining):
-            self._rejoining = False
-
-    def _raise(self, error: Exception) -> NoReturn:
-        if isinstance(error, kafka_errors.FencedInstanceIdError):
-            raise Expelled(f"bus: {self._what}: {error}") from error
-        raise refusal(self._what, error) from error
-
-
-class PythonReader:
-    """Reads partitions with a consumer of kafka-python that has no group."""
-
-    def __init__(self, configs: dict[str, Any]) -> None:
-        """Make the consumer; raises BusError."""
-        self._consumer = _made(KafkaConsumer, "reading", {**configs, **_FETCHING})
-
-    def read(
-        self, topic: str, partition: int, start: int, end: int, limit: int, wait: float = PATIENCE
-    ) -> tuple[list[Raw], int]:
-        """Up to `limit` committed records of `start` to `end - 1`, and where to read on."""
-        place = TopicPartition(topic, partition)
-        found: list[Raw] = []
-        deadline = time.monotonic() + wait
-        try:
-            self._consumer.assign([place])
-            self._consumer.seek(place, start)
-            while start < end and len(found) < limit:
-                left = max(0.0, deadline - time.monotonic())
-                records = self._consumer.poll(timeout_ms=left * 1000, max_records=limit - len(found)).get(place, ())
-                found += [_raw(record) for record in records if record.offset < end]
-                reached = self._consumer._subscription.assignment[place].position.offset
-                if reached > start:
-                    start, deadline = reached, time.monotonic() + wait
-                elif not records and time.monotonic() > deadline:
-                    break
-        except (kafka_errors.OffsetOutOfRangeError, kafka_errors.LogTruncationError) as error:
-            raise Gone({partition: start}) from error
-        except Exception as error:
-            raise refusal(f"{topic}/{partition} cannot be read", error) from error
-        return found, min(start, end)
-
-    def close(self) -> None:
-        """Let go of connections and threads."""
-        with suppress(Exception):
-            self._consumer.close(autocommit=False, timeout_ms=2000)
-
-
-_FETCHING: dict[str, Any] = {
-    "enable_auto_commit": False,
-    "auto_offset_reset": "none",
-    "isolation_level": "read_committed",
-    "allow_auto_create_topics": False,
-    "metrics_enabled": False,
-    "max_partition_fetch_bytes": 4 << 20,
-    "fetch_max_bytes": 32 << 20,
-    "fetch_max_wait_ms": 500,
-}
-
-
-def _raw(record: Any) -> Raw:
-    return Raw(record.offset, record.timestamp, record.key or b"", record.value, record.headers)
-
-
-def _offset(position: Any) -> int:
-    return int(getattr(position, "offset", position))
 
 
 class PythonClient:
@@ -597,5 +254,5 @@ class PythonClient:
             if self._closed:
                 raise BusError("bus: it was closed")
             if self._admin is None:
-                self._admin = _made(KafkaAdminClient, what, self.configs)
+                self._admin = made(KafkaAdminClient, what, self.configs)
             return self._admin

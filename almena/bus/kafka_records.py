@@ -59,14 +59,19 @@ def stored(topic: str, partition: int, raws: Iterable[Raw], highest: int) -> Ite
 
     The time is that of the append, as the broker wrote it, less the time a record had waited in a spool.
     """
-    for offset, time, key, value, headers in raws:
-        named = {name: decoded(data or b"") for name, data in headers} if headers else {}
-        moment = time * 1000
+    for raw in raws:
+        try:
+            named = {name: data.decode() for name, data in raw.headers}
+            key = raw.key.decode() if raw.key else ""
+        except (UnicodeDecodeError, AttributeError):
+            named = {name: decoded(data or b"") for name, data in raw.headers}
+            key = decoded(raw.key or b"")
+        moment = raw.timestamp * 1000
         if DELAYED in named:
             moment -= _delay(named[DELAYED])
         if moment > highest:
             highest = moment
-        yield Stored(topic, partition, offset, highest, decoded(key), value or b"", named)
+        yield Stored(topic, partition, raw.offset, highest, key, raw.value or b"", named)
 
 
 def _delay(text: str) -> int:
@@ -78,8 +83,8 @@ def _delay(text: str) -> int:
 
 def checked(rows: list[Row]) -> list[Row]:
     """The rows; raises BusError for one that no broker would take, which would be tried again for ever."""
-    for row in rows:
-        size = len(row.key) + len(row.value or b"") + sum(len(name) + len(data) for name, data in row.headers)
+    for topic, _, key, value, _ in rows:
+        size = len(key) + len(value or b"")
         if size > _LARGEST:
-            raise BusError(f"bus: {row.topic}: a record of {size} bytes is larger than {_LARGEST}")
+            raise BusError(f"bus: {topic}: a record of {size} bytes is larger than {_LARGEST}")
     return rows

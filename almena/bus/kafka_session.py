@@ -302,8 +302,8 @@ class KafkaSession:
         if place == owned.delivered:
             place = max(place, self._member().reached(partition))
         name = self._bus.named(self._bus.state_topic(self._topic, self._group))
-        rows = [Row(name, partition, encoded(key), value, []) for key, value in step.state.items()]
-        rows.append(Row(name, partition, PLACE, _encode(Place(place, owned.time_at(place))), []))
+        rows: list[Row] = [(name, partition, encoded(key), value, []) for key, value in step.state.items()]
+        rows.append((name, partition, PLACE, _encode(Place(place, owned.time_at(place))), []))
         return self._bus.rows(step.outputs) + checked(rows), place
 
     def _settle(self, partition: int, owned: _Owned) -> Step | None:
