@@ -247,10 +247,11 @@ class Worker:
     def __init__(
         self, place: Installation, role: str, member: str, environment: Mapping[str, str] | None = None
     ) -> None:
-        """`environment` is added to this process's own."""
+        """`member` is empty for a role that shares nothing; `environment` is added to this process's own."""
         self._environment = {**os.environ, **(environment or {})}
-        self._command = [sys.executable, "-m", "almena", role, "--config", str(place.file), "--member", member]
-        self._log = place.folder / f"{role}-{member}.log"
+        self._command = [sys.executable, "-m", "almena", role, "--config", str(place.file)]
+        self._command += ["--member", member] if member else []
+        self._log = place.folder / f"{role}-{member or 'alone'}.log"
         self._wanted = True
         self._turn = threading.Lock()
         self.ends: list[int] = []
