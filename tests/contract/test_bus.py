@@ -21,7 +21,7 @@ from almena.bus.kafka import open_kafka
 from almena.bus.settings import KafkaSettings
 from almena.errors import BusError, ConfigError, Fenced
 
-KAFKA = ["kafka"]
+KAFKA = ["kafka", "kafka+confluent"]
 
 
 @dataclass
