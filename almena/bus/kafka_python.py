@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -30,6 +32,9 @@ from almena.bus.kafka_python_net import made, options, refusal
 from almena.bus.kafka_python_reading import PythonMember, PythonReader
 from almena.bus.settings import KafkaSettings
 from almena.errors import BusError
+
+_RECONNECT = 2.0
+_LOST = (kafka_errors.NodeNotReadyError, kafka_errors.KafkaConnectionError)
 
 
 class _Producer(KafkaProducer):  # type: ignore[misc]
@@ -143,6 +148,9 @@ class PythonClient:
     def __init__(self, servers: Sequence[str], settings: KafkaSettings, name: str) -> None:
         """Nothing is reached yet; raises ConfigError when a file of the settings cannot be used."""
         self.configs = options(servers, settings, name)
+        # What the library logs comes to people as a BusError, once and not three times a second.
+        if (library := logging.getLogger("kafka")).level == logging.NOTSET:
+            library.setLevel(logging.CRITICAL)
         self._lock = threading.Lock()
         self._admin: Any = None
         self._closed = False
@@ -242,12 +250,19 @@ class PythonClient:
         return {place.partition: int(each.offset) for place, each in found.items()}
 
     def _ask(self, what: str, question: Callable[[Any], Any]) -> Any:
-        try:
-            return question(self._reached(what))
-        except BusError:
-            raise
-        except Exception as error:
-            raise refusal(what, error) from error
+        """The answer; a connection that was lost since the last question is given two seconds to come back."""
+        deadline = time.monotonic() + _RECONNECT
+        while True:
+            try:
+                return question(self._reached(what))
+            except BusError:
+                raise
+            except _LOST as error:
+                if time.monotonic() > deadline:
+                    raise refusal(what, error) from error
+                time.sleep(0.1)
+            except Exception as error:
+                raise refusal(what, error) from error
 
     def _reached(self, what: str) -> Any:
         with self._lock:
