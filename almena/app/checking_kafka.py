@@ -264,7 +264,7 @@ def _copies(asked: Asked, name: str, partitions: list[dict[str, Any]]) -> Findin
 def _settings(asked: Asked, name: str, cleaned: str, settings: Mapping[str, str], copies: int) -> Findings:
     if settings["cleanup.policy"] != cleaned:
         yield wrong(PART, "topic_policy", topic=name, has=settings["cleanup.policy"], wanted=cleaned)
-    if cleaned == "delete" and settings["message.timestamp.type"] != "LogAppendTime":
+    if settings["message.timestamp.type"] != "LogAppendTime":
         yield wrong(PART, "topic_time", topic=name, has=settings["message.timestamp.type"])
     if int(settings["max.message.bytes"]) < LARGEST:
         yield care(PART, "topic_bytes", topic=name, has=settings["max.message.bytes"], wanted=LARGEST)

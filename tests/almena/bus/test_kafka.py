@@ -327,7 +327,7 @@ def test_topics_are_made_to_keep_times_and_records(kafka: str, opened: Opener) -
         found = client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
     data, state = ({key: entry["value"] for key, entry in found["topic"][name].items()} for name in names)
     assert data["retention.ms"] == "3600000"
-    assert data["message.timestamp.type"] == "LogAppendTime"
+    assert data["message.timestamp.type"] == state["message.timestamp.type"] == "LogAppendTime"
     assert state["cleanup.policy"] == "compact"
     assert bus.partitions("state.g.events") == 2
     with admin(kafka) as client:
