@@ -296,7 +296,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path.name}: no valid TOML: {error}") from None
 
 
-RESERVED = frozenset({"ALMENA_SECRET", "ALMENA_SUPERVISED", "ALMENA_RESTARTED", "ALMENA_GOLDEN"})
+RESERVED = frozenset(
+    {
+        *("ALMENA_SECRET", "ALMENA_SUPERVISED", "ALMENA_RESTARTED", "ALMENA_GOLDEN"),
+        *("ALMENA_STACK", "ALMENA_TEST_KAFKA", "ALMENA_TEST_ELASTICSEARCH"),
+    }
+)
 """Variables that are no options of the configuration."""
 
 
