@@ -77,7 +77,7 @@ def test_a_broker_that_dies_and_collect_that_is_killed_while_its_disk_holds_reco
 ) -> None:
     start, expected = calm(tmp_path, 40)
     with clustered(tmp_path / "rough", own_broker.address, elasticsearch) as place:
-        rough = play(place, 40, start, outage(own_broker, 12, "kill", kills=1), pause=0.3, patience=60)
+        rough = play(place, 40, start, outage(own_broker, 12, "kill", kills=1), pause=0.15, patience=60)
     print(f"slowest batch {rough.slowest:.1f} s")
     rough.agrees(expected)
 
