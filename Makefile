@@ -8,7 +8,7 @@ DEV_STAMP := .venv/.dev
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check golden docs servers stack stack-stop demo-cluster bench bench-engine bench-correlation faults lock clean
+.PHONY: help install run test check golden docs servers stack stack-stop demo-cluster bench bench-engine bench-correlation bench-cluster faults lock clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -71,6 +71,9 @@ bench-engine: $(DEV_STAMP)  ## The Sigma engine beside RSigma, to docs/benchmark
 
 bench-correlation: $(DEV_STAMP)  ## Correlations, beside RSigma too, to docs/benchmarks.md; a quarter of an hour.
 	$(BIN)/python -m bench correlation --rounds "$(ROUNDS)"
+
+bench-cluster: $(DEV_STAMP) servers  ## The product on Kafka and Elasticsearch, to docs/benchmarks.md; ROUNDS=3: 20 minutes.
+	$(BIN)/python -m bench cluster --rounds "$(ROUNDS)"
 
 faults: $(DEV_STAMP)  ## The long fault runs: kill -9 a hundred times under load.
 	$(BIN)/python -m pytest -q -m faults -s

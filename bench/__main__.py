@@ -1,6 +1,6 @@
 """Runs all benchmarks, or those named: `python -m bench startup bus parsers stages rules flow latency fresh`.
 
-`python -m bench correlation` takes longer, has options, and runs alone.
+`python -m bench correlation` and `python -m bench cluster` take longer, have options, and run alone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 
-from bench import bus, correlation, flow, fresh, latency, parsers, rules, stages, startup
+from bench import bus, cluster, correlation, flow, fresh, latency, parsers, rules, stages, startup
 
 ALL = {
     "startup": startup.main,
@@ -27,6 +27,9 @@ def main() -> None:
     """Run what was named, in the order of the list."""
     if sys.argv[1:2] == ["correlation"]:
         correlation.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["cluster"]:
+        cluster.main(sys.argv[2:])
         return
     named = sys.argv[1:] or list(ALL)
     unknown = [name for name in named if name not in ALL]
