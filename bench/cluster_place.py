@@ -6,8 +6,8 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -154,8 +154,9 @@ def _inodes(port: int) -> Iterator[str]:
                 yield fields[9]
 
 
-def _links(folder: Path) -> Iterable[str]:
-    try:
-        return [str(path.readlink()) for path in folder.iterdir()]
-    except OSError:
-        return []
+def _links(folder: Path) -> Iterator[str]:
+    """Where the links of a folder point; those that go away meanwhile, or are not ours to see, are left out."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            with suppress(OSError):
+                yield str(path.readlink())
