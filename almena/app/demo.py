@@ -40,6 +40,9 @@ READY_SECONDS = 60.0
 SETTLE_SECONDS = 300.0
 """How long everything sent may take to be worked off, in `--once`."""
 
+SEARCHABLE = 1.5
+"""Seconds after which Elasticsearch finds what another process has written."""
+
 ONCE_LATENESS = "2h"
 """`--once` plays the last 45 minutes at once: nothing of that is late."""
 
@@ -165,6 +168,8 @@ def _settled(config: Config, sent: int) -> tuple[dict[str, Any], list[dict[str, 
         end_time(bus)
         # What has no end within its time is missing from the report, which says so.
         drain(bus, SETTLE_SECONDS)
+        if config.store.startswith("http"):
+            time.sleep(SEARCHABLE)
         return status(store, bus, language=config.language), list(_alerts(store))
 
 

@@ -57,7 +57,8 @@ def run_role(role: str, config: Config, name: str = "") -> int:
 def configure_logging(role: str) -> None:
     """Log to the terminal, or to wherever the supervisor keeps what is said there."""
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {role} %(levelname)s %(message)s", force=True)
-    for chatty in ("httpx", "kafka", "elastic_transport"):
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its errors arrive as ours
+    for chatty in ("httpx", "elastic_transport"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

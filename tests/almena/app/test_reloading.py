@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -290,6 +291,7 @@ def test_who_runs_what_is_told_again_and_again(place: Place, monkeypatch: pytest
         "kind": "member",
         "member": "correlate@here",
         "stage": "correlate",
+        "host": socket.gethostname(),
         "hash": reloading.ruleset.hash,
         "loaded": 1,
         "since": "",
