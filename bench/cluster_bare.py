@@ -160,6 +160,8 @@ class _ConfluentReader:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "max.partition.fetch.bytes": _FETCH,
+                # By itself it rests for a second whenever 64 MB wait to be read.
+                "fetch.queue.backoff.ms": 10,
             }
         )
         self._consumer.assign([Assigned(topic, number, 0) for number in range(partitions)])

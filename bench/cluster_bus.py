@@ -11,6 +11,7 @@ from importlib.util import find_spec
 
 from almena.bus import EVENTS, Record, Session, Step
 from almena.bus.kafka import KafkaBus
+from almena.heap import settle
 from almena.stage import LARGEST_STEP
 from bench import cluster_bare as bare
 from bench.cluster_place import PARTITIONS, Place, took
@@ -71,6 +72,7 @@ def produce(place: Place, lines: Sequence[bytes], rounds: int, scale: float) -> 
                 ready = bare.ready(records, PARTITIONS)
                 bus.append(EVENTS, records[:APPENDS])
                 sender.send(ready[:APPENDS])
+                settle()
                 for _ in range(rounds):
                     found.ours.append(took(partial(append, bus, records)))
                     found.theirs.append(took(partial(sender.send, ready)))
@@ -124,6 +126,7 @@ def _steps(bus: KafkaBus, count: int, entries: int | None) -> Took:
 
 def _timed(steps: Iterator[int]) -> Took:
     """From the end of the first step on: joining and connecting are not counted."""
+    settle()
     next(steps)
     sizes: list[int] = []
     cost = took(lambda: sizes.extend(steps))

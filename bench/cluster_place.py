@@ -118,7 +118,7 @@ def place() -> Iterator[Place]:
 
 
 def took(work: Callable[[], object]) -> Took:
-    """What a piece of work cost."""
+    """What a piece of work cost; call `almena.heap.settle` before, as roles do when they have loaded."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return Took(time.perf_counter() - wall, time.process_time() - cpu)

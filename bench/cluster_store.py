@@ -28,6 +28,7 @@ from almena.desk.settings import DeskSettings
 from almena.desk.suppressions import Suppressions
 from almena.detect import Detect
 from almena.event import encode
+from almena.heap import settle
 from almena.masking import Masker
 from almena.paths import rules_dir
 from almena.state import Partition
@@ -99,6 +100,7 @@ def bulk(place: Place, lines: Sequence[bytes], rounds: int, scale: float) -> Sec
     prefix = place.name()
     with place.store(prefix) as store:
         store.create_many(ALERTS, copies(found, _CHUNK))
+        settle()
         for number in range(rounds):
             as_laid.ours.append(took(partial(_create, store, copies(found, count))))
             documents = copies(found, count)
