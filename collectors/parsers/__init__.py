@@ -1,19 +1,16 @@
-"""From bytes to events: one format per file, one line in a list."""
+"""From bytes to events: one format per file, one line in `formats.FORMATS`."""
 
 from __future__ import annotations
 
 from collectors.base import Parser
-from collectors.parsers import anyjson, apache, app, ecs, nginx, sshd, sudo, syslog, windows
+from collectors.parsers import anyjson, app, ecs, syslog
+from collectors.parsers.formats import FORMATS
 
 PARSERS: dict[str, Parser] = {
-    "apache": apache.parse,
     "app": app.parse,
     "ecs": ecs.parse,
     "json": anyjson.parse,
-    "nginx": nginx.parse,
-    "sshd": sshd.parse,
-    "sudo": sudo.parse,
     "syslog": syslog.parse,
-    "windows": windows.parse,
+    **{each.name: each.parse for each in FORMATS},
 }
 """Every parser by the name that configuration and `--parser` give it."""

@@ -9,7 +9,8 @@ from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import accesslog
-from collectors.parsers.common import MONTHS, fraction, local, put_source, text, unescape, zone_of
+from collectors.parsers.common import MONTHS, fraction, local, put_source, unescape, zone_of
+from collectors.parsers.format import Format
 
 # [Sun Nov 22 13:34:00.123456 2026] [core:error] [pid 811:tid 1] (2)No such file: [client 192.0.2.7:4444] AH00128: ...
 _ERROR = re.compile(
@@ -21,9 +22,10 @@ _CLIENT = re.compile(r"\[(?:remote|client) ([^\]\s]{1,256})\] ?", re.ASCII)
 _CODE = re.compile(r"(?:\(\d{1,6}\)[^:\[]{0,256}: )?(AH\d{5}): ", re.ASCII)
 
 
-def parse(raw: bytes, context: Context) -> Event:
-    """One event from one line of the access or the error log; raises ParseError for anything else."""
-    return convert(text(raw), context)
+def read(message: str, event: Event, context: Context) -> bool:
+    """Read a line of the access or the error log into the event; raises ParseError for anything else."""
+    event |= convert(message, context)
+    return True
 
 
 def convert(line: str, context: Context) -> Event:
@@ -63,3 +65,6 @@ def _error(line: str, match: re.Match[str], context: Context) -> Event:
         event["event.code"] = code[1]
     event["message"] = unescape(message)
     return event
+
+
+FORMAT = Format(name="apache", dataset="apache.access", read=read, words=False, programs=("apache", "apache2", "httpd"))

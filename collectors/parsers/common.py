@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -202,6 +201,3 @@ MONTHS = {
     for index, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
 }
 """English months as logs write them."""
-
-Reader = Callable[[str, Event], bool]
-"""Reads a program's own message into the event; False (and the event as it was) when it does not know it."""

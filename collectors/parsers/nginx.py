@@ -8,7 +8,8 @@ from almena.clock import format_time
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import accesslog
-from collectors.parsers.common import instant, put_source, text
+from collectors.parsers.common import instant, put_source
+from collectors.parsers.format import Format
 
 # 2026/11/22 13:34:00 [error] 811#811: *5 open() "/x" failed (2: No such file), client: 192.0.2.7, server: _, ...
 _ERROR = re.compile(
@@ -17,9 +18,10 @@ _ERROR = re.compile(
 _DETAIL = re.compile(r', (client|server|request|host|referrer): (?:"([^"]*)"|([^,"\s]+))', re.ASCII)
 
 
-def parse(raw: bytes, context: Context) -> Event:
-    """One event from one line of the access or the error log; raises ParseError for anything else."""
-    return convert(text(raw), context)
+def read(message: str, event: Event, context: Context) -> bool:
+    """Read a line of the access or the error log into the event; raises ParseError for anything else."""
+    event |= convert(message, context)
+    return True
 
 
 def convert(line: str, context: Context) -> Event:
@@ -54,3 +56,6 @@ def _error(line: str, match: re.Match[str], context: Context) -> Event:
         elif name == "referrer":
             event["http.request.referrer"] = value
     return event
+
+
+FORMAT = Format(name="nginx", dataset="nginx.access", read=read, words=False, programs=("nginx",))

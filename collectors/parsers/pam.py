@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from almena.event import Event
+from collectors.base import Context
 from collectors.parsers.common import given, number, put_source
 
 # pam_unix(sshd:session): session opened for user ana(uid=1000) by ana(uid=0)
@@ -17,7 +18,7 @@ _PAIR = re.compile(r"\b(logname|uid|euid|tty|ruser|rhost|user)=(\S*)", re.ASCII)
 _MORE = re.compile(r"PAM \d{1,9} more authentication failures?; ", re.ASCII)
 
 
-def read(message: str, event: Event) -> bool:
+def read(message: str, event: Event, context: Context) -> bool:
     """Read a line of PAM into the event; False when it is none."""
     module = _MODULE.match(message) or _MORE.match(message)
     if module is None:

@@ -1,8 +1,7 @@
 """The lines of OpenSSH's server: who came in, who did not, from where and how.
 
-`parse` takes whole syslog lines as well as bare messages (`Failed password for root from 192.0.2.7 port 22 ssh2`);
-a bare message carries no time and gets the time of its receipt. What an attacker chose as user name cannot pass for
-an address: names are read up to the *last* ` from `.
+Bare messages (`Failed password for root from 192.0.2.7 port 22 ssh2`) get the time of their receipt. What an attacker
+chose as user name cannot pass for an address: names are read up to the *last* ` from `.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pam, program
+from collectors.parsers import pam
 from collectors.parsers.common import put_source
-
-PROGRAMS = ("sshd", "sshd-session", "sshd-auth")
+from collectors.parsers.format import Format
 
 _PEER = re.compile(r"(\S*[^\s:;,\]])[:;,\]]*(?: port (\d{1,5}))?", re.ASCII)
 _METHOD = re.compile(r"(Accepted|Failed|Postponed|Partial) ([a-z0-9/-]{1,64}) for ", re.ASCII)
@@ -28,19 +26,14 @@ _WHO = re.compile(r"(?:(authenticating|invalid) )?user ", re.ASCII)
 _REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ?", re.ASCII)
 
 
-def parse(raw: bytes, context: Context) -> Event:
-    """One event from a syslog line of sshd or from its bare message; raises ParseError for anything else."""
-    return program.parse(raw, context, ("sshd",), read)
-
-
-def read(message: str, event: Event) -> bool:
+def read(message: str, event: Event, context: Context) -> bool:
     """Read a message of sshd into the event; False when it is not known."""
     repeated = _REPEATED.match(message)
     if repeated is not None:
         message = message[repeated.end() :].removesuffix("]").rstrip()
     if message.startswith("error: "):
         message = message[7:]
-    return any(reader(message, event) for reader in (_login, _invalid, _refused, _too_many, _closed, _odd, pam.read))
+    return any(reader(message, event) for reader in _READERS) or pam.read(message, event, context)
 
 
 def _from(rest: str, event: Event) -> str | None:
@@ -173,3 +166,10 @@ def _odd(message: str, event: Event) -> bool:
         event |= {"event.category": ["process"], "event.type": ["start"], "event.action": "ssh_listening"}
         return True
     return False
+
+
+_READERS = (_login, _invalid, _refused, _too_many, _closed, _odd)
+
+FORMAT = Format(
+    name="sshd", dataset="system.auth", read=read, programs=("sshd", "sshd-session", "sshd-auth"), program="sshd"
+)

@@ -1,7 +1,6 @@
 """The lines of sudo and su: who became somebody else, to run what, and who was refused.
 
-`parse` takes whole syslog lines as well as bare messages of sudo, such as
-`ana : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls`; a bare message has no time and gets that of its receipt.
+A bare message, such as `ana : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls`, gets the time of its receipt.
 """
 
 from __future__ import annotations
@@ -10,9 +9,8 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pam, program
-
-PROGRAMS = ("sudo", "su")
+from collectors.parsers import pam
+from collectors.parsers.format import Format
 
 _COMMAND = " ; COMMAND="
 _FIELD = re.compile(r"(HOST|TTY|CHROOT|PWD|USER|GROUP|TSID|ENV)=", re.ASCII)
@@ -37,16 +35,13 @@ _SU = (
 )
 
 
-def parse(raw: bytes, context: Context) -> Event:
-    """One event from a syslog line of sudo or su, or a bare message of sudo; ParseError for anything else."""
-    return program.parse(raw, context, PROGRAMS, read)
-
-
-def read(message: str, event: Event) -> bool:
-    """Read a message of sudo into the event; False when it is not known."""
+def read(message: str, event: Event, context: Context) -> bool:
+    """Read a message of sudo or su into the event; False when it is not known."""
+    if event.get("process.name") == "su":
+        return read_su(message, event, context)
     user, found, rest = message.lstrip(" ").partition(" : ")
     if not found or " " in user or not ("COMMAND=" in rest or "USER=" in rest or _refusal(rest)):
-        return pam.read(message, event)
+        return pam.read(message, event, context)
     # The command is last and may itself hold ` ; `; what stands before it is split there.
     before, found, command = rest.partition(_COMMAND)
     if not found and rest.startswith("COMMAND="):
@@ -93,7 +88,7 @@ def _field(event: Event, name: str, value: str) -> None:
             event["system.auth.sudo.env"] = value
 
 
-def read_su(message: str, event: Event) -> bool:
+def read_su(message: str, event: Event, context: Context) -> bool:
     """Read a message of su into the event; False when it is not known."""
     for pattern in _SU:
         match = pattern.match(message)
@@ -109,4 +104,7 @@ def read_su(message: str, event: Event) -> bool:
             "user.effective.name": match["to"],
         }
         return True
-    return pam.read(message, event)
+    return pam.read(message, event, context)
+
+
+FORMAT = Format(name="sudo", dataset="system.auth", read=read, programs=("sudo", "su"))

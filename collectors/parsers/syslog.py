@@ -1,264 +1,28 @@
-"""Syslog lines: RFC 3164 as it is really written, RFC 5424, and what known programs say inside.
+"""Syslog lines of any sender: the header, and inside it every format that is known by its program or its beginning.
 
     <38>Nov 22 13:34:00 web1 sshd[811]: Failed password for root from 192.0.2.7 port 22 ssh2
     <165>1 2026-11-22T19:34:00.003Z web1 app 811 ID47 [origin@32473 unit="7"] message
 
-The priority may be missing where the time is not, and the other way round (then the time is that of the receipt).
-A time without year gets the year that lies nearest to the receipt; one without zone is in the source's. Known vendor
-habits are read: ISO times, milliseconds, a year, Cisco's `*` and sequence number, no host name.
+What no format understands stays a line of syslog.
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-
-from almena.clock import DAY, format_time, to_datetime
-from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import nginx, sshd, sudo
-from collectors.parsers.common import (
-    MAX_FIELDS,
-    MONTHS,
-    Reader,
-    address,
-    fraction,
-    instant,
-    local,
-    number,
-    text,
-    zone_of,
-)
-
-FACILITIES = (
-    "kern",
-    "user",
-    "mail",
-    "daemon",
-    "auth",
-    "syslog",
-    "lpr",
-    "news",
-    "uucp",
-    "cron",
-    "authpriv",
-    "ftp",
-    "ntp",
-    "audit",
-    "alert",
-    "clock",
-    "local0",
-    "local1",
-    "local2",
-    "local3",
-    "local4",
-    "local5",
-    "local6",
-    "local7",
-)
-SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
-
-_BSD = re.compile(
-    r"(?:\d{1,10}: )?[*.]?(?:(\d{4}) )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (?:(\d{4}) )?(\d\d:\d\d:\d\d)"
-    r"(?:[.,](\d{1,9}))?(?: (UTC|GMT)(?=:? ))?(?: (?:[A-Z]{3,5})(?=: ))?:?(?: |$)",
-    re.ASCII,
-)
-_ISO = re.compile(
-    r"(?:\d{1,10}: )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):?(?: |$)", re.ASCII
-)
-_TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
-_CISCO = re.compile(r"%([A-Za-z0-9_-]{1,64}-[0-7]-[A-Za-z0-9_]{1,64})(?=:)", re.ASCII)
-_SD_ID = re.compile(r"\[([^\s=\]\"]{1,128})", re.ASCII)
-_SD_PARAM = re.compile(r' ([^\s=\]"]{1,128})="((?:[^"\\]++|\\.)*+)"', re.ASCII | re.DOTALL)
-_SD_ESCAPE = re.compile(r'\\(["\\\]])', re.ASCII)
-
-_INNER: dict[str, tuple[str, Reader]] = {
-    **dict.fromkeys(sshd.PROGRAMS, ("sshd", sshd.read)),
-    "sudo": ("sudo", sudo.read),
-    "su": ("su", sudo.read_su),
-}
-_WEB = ("nginx",)
+from collectors.parsers import formats, header
+from collectors.parsers.common import text
+from collectors.parsers.format import finish
 
 
 def parse(raw: bytes, context: Context) -> Event:
     """One event from one syslog message; raises ParseError when it has neither a priority nor a time."""
-    return convert(text(raw), context)
-
-
-def begins(line: str) -> bool:
-    """Whether the line begins as syslog does: with a priority or a time."""
-    return line[0] == "<" or _BSD.match(line) is not None or _ISO.match(line) is not None
-
-
-def convert(line: str, context: Context) -> Event:
-    """The event of a line that was decoded already."""
-    event: Event = {"event.kind": "event", "event.dataset": "system.syslog"}
-    at = _priority(line, event)
-    if at and line.startswith("1 ", at):
-        message = _rfc5424(line, at + 2, event, context)
-    else:
-        message = _rfc3164(line, at, event, context)
-    event["message"] = message
-    _inside(message, event, context)
-    event["event.original"] = line
-    return event
-
-
-def _priority(line: str, event: Event) -> int:
-    """Read `<PRI>` and return where it ends; 0 when there is none."""
-    if line[0] != "<":
-        return 0
-    end = line.find(">", 1, 5)
-    digits = line[1:end] if end > 0 else ""
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > 191:
-        raise ParseError("no priority: syslog begins with <0> to <191>", 0)
-    priority = int(digits)
-    facility, severity = divmod(priority, 8)
-    event["log.syslog.priority"] = priority
-    event["log.syslog.facility.code"] = facility
-    event["log.syslog.facility.name"] = FACILITIES[facility]
-    event["log.syslog.severity.code"] = severity
-    event["log.syslog.severity.name"] = event["log.level"] = SEVERITIES[severity]
-    return end + 1
-
-
-@lru_cache(maxsize=4_096)
-def _year(month: str, day: str, zone: str, received_day: int) -> int:
-    """The year in which the month and day lie nearest to the day of the receipt."""
-    received = received_day * DAY + DAY // 2
-    year = to_datetime(received).year
-    away = {}
-    for candidate in range(year - 4, year + 5):
-        try:
-            away[candidate] = abs(local(candidate, MONTHS[month], int(day), "12:00:00", zone_of(zone)) - received)
-        except ParseError:
-            continue  # 29 February is in few of them
-    if not away:
-        raise ParseError("a time that cannot be read or does not exist")
-    return min(away, key=lambda candidate: away[candidate])
-
-
-@lru_cache(maxsize=4_096)
-def _moment(year: int, month: str, day: str, clock: str, zone: str) -> int:
-    return local(year, MONTHS[month], int(day), clock, zone_of(zone))
-
-
-def _time(line: str, at: int, context: Context) -> tuple[int | None, int]:
-    """The time at `at` in microseconds and where it ends; (None, at) when none stands there."""
-    iso = _ISO.match(line, at)
-    if iso is not None:
-        return instant(iso[1], context.zone), iso.end()
-    bsd = _BSD.match(line, at)
-    if bsd is None:
-        return None, at
-    before, month, day, behind, clock, digits, utc = bsd.groups()
-    zone = "UTC" if utc else context.zone
-    if month not in MONTHS:
-        raise ParseError("a month that does not exist", at)
-    written = before or behind
-    year = int(written) if written else _year(month, day, zone, context.received // DAY)
-    return _moment(year, month, day, clock, zone) + fraction(digits), bsd.end()
-
-
-def _rfc3164(line: str, at: int, event: Event, context: Context) -> str:
-    moment, start = _time(line, at, context)
-    if moment is None:
-        if at == 0:
-            raise ParseError("neither a priority nor a time at the beginning", 0)
-        event["@timestamp"] = format_time(context.received)
-    else:
-        event["@timestamp"] = format_time(moment)
-        start = _host(line, start, event)
-    cisco = _CISCO.match(line, start)
-    if cisco is not None:
-        event["event.code"] = cisco[1]
-        return line[start:]
-    tag = _TAG.match(line, start)
-    if tag is None:
-        return line[start:]
-    _program(event, tag[1], tag[2])
-    return line[tag.end() :]
-
-
-def _host(line: str, start: int, event: Event) -> int:
-    """Read the host's name behind the time, when there is one, and return where it ends."""
-    end = line.find(" ", start, start + 256)
-    if end < 0:
-        return start
-    host = line[start:end]
-    if host.endswith(":") and (address(host[:-1]) or line.startswith("%", end + 1)):
-        host = host[:-1]
-    elif not host or host.endswith((":", "]")) or host[0] in "%[{\"'" or "=" in host:
-        return start  # a tag or a message: this sender writes no host
-    if host != "-":
-        event["host.name"] = event["log.syslog.hostname"] = host
-    return end + 1
-
-
-def _program(event: Event, name: str, pid: str | None) -> None:
-    event["log.syslog.appname"] = name
-    event["process.name"] = name.rpartition("/")[2] or name if name[0] == "/" else name
-    if pid is not None:
-        event["log.syslog.procid"] = pid
-        digits = number(pid)
-        if digits is not None and digits >= 0:
-            event["process.pid"] = digits
-
-
-def _rfc5424(line: str, at: int, event: Event, context: Context) -> str:
-    parts = line[at:].split(" ", 5)
-    if len(parts) < 6:
-        raise ParseError("RFC 5424 with a part of its header missing", len(line))
-    stamp, host, program, pid, msgid, _ = parts
-    event["log.syslog.version"] = "1"
-    event["@timestamp"] = format_time(context.received if stamp == "-" else instant(stamp, context.zone))
-    if host not in ("-", ""):
-        event["host.name"] = event["log.syslog.hostname"] = host
-    if program not in ("-", ""):
-        _program(event, program, None if pid in ("-", "") else pid)
-    elif pid not in ("-", ""):
-        event["log.syslog.procid"] = pid
-    if msgid not in ("-", ""):
-        event["log.syslog.msgid"] = msgid
-    start = at + sum(map(len, parts[:5])) + 5
-    end = _structured(line, start, event)
-    if end < len(line) and line[end] != " ":
-        raise ParseError("RFC 5424 without a space behind the structured data", end)
-    return line[end + 1 :].removeprefix("\ufeff")
-
-
-def _structured(line: str, at: int, event: Event) -> int:
-    """Read `-` or `[id name="value"...]...` into `log.syslog.structured_data.*` and return where it ends."""
-    if line.startswith("-", at):
-        return at + 1
-    start, count = at, 0
-    while (element := _SD_ID.match(line, at)) is not None:
-        at = element.end()
-        while (param := _SD_PARAM.match(line, at)) is not None:
-            value = _SD_ESCAPE.sub(r"\1", param[2])
-            event[f"log.syslog.structured_data.{element[1]}.{param[1]}"] = value
-            at = param.end()
-            count += 1
-            if count > MAX_FIELDS:
-                raise ParseError(f"more than {MAX_FIELDS} fields", at)
-        if not line.startswith("]", at):
-            raise ParseError("malformed structured data", at)
-        at += 1
-    if at == start:
-        raise ParseError("malformed structured data", at)
-    return at
-
-
-def _inside(message: str, event: Event, context: Context) -> None:
-    """Add what the program's own message says."""
-    program = event.get("process.name")
-    if program in _INNER:
-        event["process.name"], read = _INNER[program]
-        event["event.dataset"] = "system.auth"
-        read(message, event)
-    elif program in _WEB:
-        try:
-            event |= nginx.convert(message, context)
-        except ParseError:
-            return  # some other line of the program: it stays a line of syslog
+    line = text(raw)
+    event: Event = {}
+    at = header.read(line, event, context, formats.known)
+    found = formats.recognise(line, at, event, context)
+    if found is None:
+        event["event.dataset"] = "system.syslog"
+        event["message"] = line[at:]
+        return finish(event, line, context)
+    return found

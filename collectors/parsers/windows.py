@@ -15,8 +15,9 @@ from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import windows_fields
-from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant, json_object, number
+from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant, number
 from collectors.parsers.ecs import disarm
+from collectors.parsers.format import Format
 
 _CHANNELS = {
     "security": ("Security", "security"),
@@ -113,11 +114,6 @@ class Record(NamedTuple):
     """The task's name, such as `Process Creation`."""
     times: tuple[Any, ...]
     """Where its time may stand, the best first."""
-
-
-def parse(raw: bytes, context: Context) -> Event:
-    """One event from one JSON record; raises ParseError when it is no Windows event."""
-    return convert(json_object(raw), context)
 
 
 def fits(document: dict[str, Any]) -> bool:
@@ -341,3 +337,6 @@ def _severity(value: Any) -> str | None:
 def _zoned(value: Any) -> Any:
     """A time that says its offset, which one of a machine's local clock does not."""
     return value if isinstance(value, str) and (value[-1:] == "Z" or value[-6:-5] in ("+", "-")) else None
+
+
+FORMAT = Format(name="windows", dataset="windows.unknown", convert=convert, fits=fits)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from collectors.base import Context
-from collectors.parsers.apache import parse
+from collectors.parsers.apache import FORMAT
+
+parse = FORMAT.parse
 
 REST = '[22/Nov/2026:13:34:00 -0600] "GET / HTTP/1.1" 200 1 "-" "-"'
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collectors.base import Context
-from collectors.parsers.nginx import parse
+from collectors.parsers.nginx import FORMAT
+
+parse = FORMAT.parse
 
 
 def test_error_times_are_in_the_zone_of_the_source() -> None:

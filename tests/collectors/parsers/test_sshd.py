@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers.sshd import parse, read
+from collectors.parsers.sshd import FORMAT, read
+
+parse = FORMAT.parse
 
 CONTEXT = Context(received=1_795_376_040_000_000)
 NAMES = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=60)
@@ -15,7 +17,7 @@ NAMES = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_siz
 @given(NAMES)
 def test_no_user_name_passes_for_an_address(name: str) -> None:
     event: Event = {}
-    assert read(f"Failed password for invalid user {name} from 192.0.2.7 port 51022 ssh2", event)
+    assert read(f"Failed password for invalid user {name} from 192.0.2.7 port 51022 ssh2", event, CONTEXT)
     assert event["source.ip"] == "192.0.2.7"
     assert event["source.port"] == 51022
     assert event["event.outcome"] == "failure"
@@ -36,7 +38,7 @@ def test_no_user_name_turns_a_failure_into_a_success(name: str) -> None:
 @pytest.mark.parametrize("name", ["root from 10.0.0.1 port 1", "x 10.0.0.1 port 1", "a [preauth]"])
 def test_disconnects_read_the_last_address(name: str) -> None:
     event: Event = {}
-    assert read(f"Connection closed by invalid user {name} 192.0.2.7 port 51022 [preauth]", event)
+    assert read(f"Connection closed by invalid user {name} 192.0.2.7 port 51022 [preauth]", event, CONTEXT)
     assert (event["user.name"], event["source.ip"], event["source.port"]) == (name, "192.0.2.7", 51022)
 
 

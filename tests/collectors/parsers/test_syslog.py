@@ -10,7 +10,8 @@ from almena.clock import DAY, format_time, parse_time, to_datetime
 from almena.errors import ParseError
 from almena.event import event_time
 from collectors.base import Context
-from collectors.parsers.syslog import FACILITIES, SEVERITIES, parse
+from collectors.parsers.header import FACILITIES, SEVERITIES
+from collectors.parsers.syslog import parse
 
 NOW = parse_time("2026-11-22T19:34:00Z")
 

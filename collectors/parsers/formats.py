@@ -1,0 +1,76 @@
+"""Every format that is recognised by itself: one file each, one line here; the more particular ones first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from almena.errors import ParseError
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers import apache, nginx, sshd, sudo, windows
+from collectors.parsers.common import json_object
+from collectors.parsers.format import Format
+
+FORMATS: tuple[Format, ...] = (
+    windows.FORMAT,
+    sshd.FORMAT,
+    sudo.FORMAT,
+    nginx.FORMAT,
+    apache.FORMAT,
+)
+"""Where several fit a message, the first that understands it wins."""
+
+_PROGRAMS: dict[str, list[Format]] = {}
+_BEGINS: dict[str, list[tuple[str, Format]]] = {}
+for _format in FORMATS:
+    for _name in _format.programs:
+        _PROGRAMS.setdefault(_name, []).append(_format)
+    for _text in _format.begins:
+        _BEGINS.setdefault(_text[0], []).append((_text, _format))
+_DOCUMENTS = tuple(each for each in FORMATS if each.fits is not None)
+
+
+def known(line: str, at: int) -> bool:
+    """Whether a message of a known format begins there."""
+    return any(line.startswith(begin, at) for begin, _ in _BEGINS.get(line[at : at + 1], ()))
+
+
+def recognise(line: str, at: int, event: Event, context: Context) -> Event | None:
+    """The event of the message that begins at `at`, by the first format that understands it; None when none does."""
+    if line.startswith("{", at):
+        return _document(line[at:], event, context)
+    for each in _candidates(line, at, event):
+        try:
+            found = each.message(line, at, dict(event), context)
+        except ParseError:
+            continue
+        if found is not None:
+            return found
+    signed = _PROGRAMS.get(event.get("process.name", ""), ())
+    return signed[0].unread(line, at, dict(event), context) if len(signed) == 1 else None
+
+
+def _candidates(line: str, at: int, event: Event) -> Iterator[Format]:
+    for begin, each in _BEGINS.get(line[at : at + 1], ()):
+        if line.startswith(begin, at):
+            yield each
+    yield from _PROGRAMS.get(event.get("process.name", ""), ())
+
+
+def of_document(document: dict[str, Any]) -> Format | None:
+    """The format that a JSON object has, or None."""
+    for each in _DOCUMENTS:
+        assert each.fits is not None
+        if each.fits(document):
+            return each
+    return None
+
+
+def _document(message: str, event: Event, context: Context) -> Event | None:
+    try:
+        document = json_object(message.encode())
+        each = of_document(document)
+        return each.document(document, dict(event), context) if each is not None else None
+    except ParseError:
+        return None

@@ -1,0 +1,102 @@
+"""What lines about traffic share: the two ends, their translated addresses, the protocol, and what was let through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from almena.event import Event
+from collectors.parsers.common import address, given, number
+
+PROTOCOLS = {
+    0: "hopopt",
+    1: "icmp",
+    2: "igmp",
+    4: "ipv4",
+    6: "tcp",
+    8: "egp",
+    9: "igp",
+    17: "udp",
+    27: "rdp",
+    33: "dccp",
+    41: "ipv6",
+    46: "rsvp",
+    47: "gre",
+    50: "esp",
+    51: "ah",
+    58: "ipv6-icmp",
+    88: "eigrp",
+    89: "ospf",
+    94: "ipip",
+    103: "pim",
+    108: "ipcomp",
+    112: "vrrp",
+    115: "l2tp",
+    132: "sctp",
+    136: "udplite",
+}
+"""Protocol numbers of the Internet as IANA names them, lower case."""
+
+_NONE = ("0.0.0.0", "::")  # noqa: S104 - what loggers write for no address
+_NUMBERS = {name: code for code, name in PROTOCOLS.items()} | {"icmpv6": 58, "icmp6": 58, "ipsec-esp": 50}
+
+
+def put_end(event: Event, side: str, value: Any, port: Any = None) -> None:
+    """Set `<side>.address`, `.ip` or `.domain`, and `.port`; `side` is such as `source` or `destination`.
+
+    Nothing is set for what loggers write when there is none.
+    """
+    if (text := given(value)) is not None:
+        event[f"{side}.address"] = text
+        found = address(text)
+        if found is not None:
+            event[f"{side}.ip"] = found
+        else:
+            event[f"{side}.domain"] = text
+    put_port(event, f"{side}.port", port)
+
+
+def put_nat(event: Event, side: str, value: Any, port: Any = None) -> None:
+    """Set `<side>.nat.ip` and `.nat.port`; an address of zeros says that nothing was translated."""
+    found = address(value)
+    if found is not None and found not in _NONE:
+        event[f"{side}.nat.ip"] = found
+        put_port(event, f"{side}.nat.port", port)
+
+
+def put_port(event: Event, name: str, value: Any) -> None:
+    """Set a port when it is one; 0 stands for none."""
+    digits = number(value)
+    if digits is not None and 0 < digits < 65_536:
+        event[name] = digits
+
+
+def put_count(event: Event, name: str, value: Any) -> int | None:
+    """Set and return a count such as bytes or packets when it is a whole number."""
+    digits = number(value)
+    if digits is None or digits < 0:
+        return None
+    event[name] = digits
+    return digits
+
+
+def put_transport(event: Event, value: Any) -> None:
+    """Set `network.transport` and `network.iana_number` from a protocol's number or name."""
+    text = given(value)
+    if text is None:
+        return
+    text = text.lower()
+    code = number(text)
+    if code is None:
+        code = _NUMBERS.get(text)
+        event["network.transport"] = text
+    elif code in PROTOCOLS:
+        event["network.transport"] = PROTOCOLS[code]
+    if code is not None and 0 <= code < 256:
+        event["network.iana_number"] = str(code)
+
+
+def put_total(event: Event, what: str) -> None:
+    """Set `network.bytes` or `.packets` to the sum of both ends' when both are known."""
+    sent, received = event.get(f"source.{what}"), event.get(f"destination.{what}")
+    if sent is not None and received is not None:
+        event[f"network.{what}"] = sent + received
