@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN_STAMP := .venv/.run
 DEV_STAMP := .venv/.dev
+WORKERS ?= 4  # more than cores: many tests wait for servers
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
@@ -31,7 +32,7 @@ run: install  ## Run the demo: everything on this machine, with simulated traffi
 
 test: $(DEV_STAMP)  ## Run all tests but the long fault runs.
 	@sh tests/servers.sh
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not faults"
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not faults"
 
 check: $(DEV_STAMP)  ## Lint, types, rules.
 	$(BIN)/ruff check .

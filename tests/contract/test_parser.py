@@ -73,13 +73,14 @@ def checked(event: Event) -> Event:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(raw=st.binary(max_size=400))
+@settings(max_examples=40)
 def test_any_bytes_give_an_event_or_a_parse_error(name: str, raw: bytes) -> None:
     parse(name, raw)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_damaged_samples_give_an_event_or_a_parse_error(name: str, data: st.DataObject) -> None:
     raw = bytearray(data.draw(st.sampled_from(SAMPLES[name] if data.draw(st.booleans()) else EVERY)))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -36,7 +36,9 @@ def test_what_a_broker_knows_is_read_as_a_client_library_reads_it(shared_broker:
     with admin(shared_broker.address) as client:
         client.create_topics({topic: {"num_partitions": 3, "replication_factor": 1}})
         try:
-            (theirs,) = client.describe_topics([topic])
+            deadline = time.monotonic() + 20
+            while not (theirs := client.describe_topics([topic])[0])["partitions"] and time.monotonic() < deadline:
+                time.sleep(0.1)  # the client may ask before the broker has heard of its new topic
             ours = shared_broker.metadata(topics=True)
         finally:
             client.delete_topics([topic])
