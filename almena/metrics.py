@@ -26,6 +26,9 @@ _DELAY_BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 EVENTS_RECEIVED = Counter("almena_events_received_total", "Records received, before parsing.", ["source", "agency"])
 EVENTS_DROPPED = Counter("almena_events_dropped_total", "Records lost for good.", ["source", "reason"])
+CONNECTIONS_REFUSED = Counter(
+    "almena_connections_refused_total", "Connections of senders that were refused or had to go.", ["source", "reason"]
+)
 EVENTS_PARSE_ERRORS = Counter(
     "almena_events_parse_errors_total", "Records that became dead letters.", ["source", "parser"]
 )

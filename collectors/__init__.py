@@ -9,12 +9,14 @@ from typing import Any
 from collectors.file import File
 from collectors.http import Http
 from collectors.packets import Packets
+from collectors.relp import Relp
 from collectors.syslog import Syslog
 
 COLLECTORS: dict[str, type] = {
     "file": File,
     "http": Http,
     "packets": Packets,
+    "relp": Relp,
     "syslog": Syslog,
 }
 """Every collector by the `type` that configuration gives it."""

@@ -47,6 +47,8 @@ class Raw:
     """The byte offset or line in its file, or the index in its batch."""
     truncated: bool = False
     """True when the record was longer than the cap and only its beginning was kept."""
+    sender: str = ""
+    """The name on the sender's certificate, verified; empty where it showed none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

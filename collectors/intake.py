@@ -184,6 +184,8 @@ def event_of(source: Source, raw: Raw, parser: Parser, mask: Callable[[Event], E
         event["log.offset"] = raw.place
     elif raw.origin:
         event["log.source.address"] = raw.origin
+    if raw.sender:
+        event["almena.source.sender"] = _clean(raw.sender)
     if raw.truncated:
         event["log.flags"] = ["truncated"]
     return event

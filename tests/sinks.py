@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
+from prometheus_client import Counter
 
 from almena.bus import Bus, Position, Stored
 from almena.clock import format_time
@@ -73,6 +74,12 @@ def events(bus: Bus) -> list[Event]:
 
 def letters(bus: Bus, topic: str = "dead") -> list[dict[str, Any]]:
     return [msgspec.json.decode(record.value) for record in stored(bus, topic)]
+
+
+def counted(metric: Counter, **labels: str) -> float:
+    """What a counter has counted, over all series with these labels."""
+    samples = [sample for family in metric.collect() for sample in family.samples if sample.name.endswith("_total")]
+    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:

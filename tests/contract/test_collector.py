@@ -134,10 +134,36 @@ class SyslogWay:
         return record.data.decode().removeprefix("<13>")
 
 
+class RelpWay:
+    kind, acknowledges = "relp", True
+
+    def options(self, folder: Path) -> dict[str, Any]:
+        return {"listen": "127.0.0.1:0"}
+
+    async def send(self, collector: Any, folder: Path, texts: Sequence[str]) -> bool:
+        host, _, port = collector.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        messages = [f"{number} syslog {len(text) + 4} <13>{text}\n" for number, text in enumerate(texts, 2)]
+        writer.write("".join(["1 open 15 commands=syslog\n", *messages]).encode())
+        answered = b""
+        try:
+            while answered.count(b"rsp 6 200 OK\n") < len(texts) and (data := await reader.read(65_536)):
+                answered += data
+        except ConnectionError:
+            return False
+        finally:
+            writer.close()
+        return answered.count(b"rsp 6 200 OK\n") == len(texts)
+
+    def text(self, record: Raw) -> str:
+        return record.data.decode().removeprefix("<13>")
+
+
 WAYS: dict[str, Way] = {
     "file": FileWay(),
     "http": HttpWay(),
     "packets": PacketsWay(),
+    "relp": RelpWay(),
     "syslog udp": SyslogWay("udp"),
     "syslog tcp": SyslogWay("tcp"),
 }
@@ -280,7 +306,7 @@ def test_what_a_failing_sink_refused_is_not_acknowledged_and_comes_again(way: Wa
         sink = Kept()
         collector = make(way, tmp_path)
         async with running(collector, sink):
-            if way.kind == "http":  # the client was told to come back
+            if way.kind in ("http", "relp"):  # the client was told to come back
                 assert await way.send(collector, tmp_path, texts(30))
             await until(lambda: len(sink.records) >= 30)
         return sink
