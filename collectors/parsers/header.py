@@ -18,6 +18,7 @@ from almena.clock import DAY, format_time, to_datetime
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
+from collectors.parsers import cisco_header
 from collectors.parsers.common import (
     MAX_FIELDS,
     MONTHS,
@@ -66,7 +67,6 @@ _ISO = re.compile(
     r"(?:\d{1,10}: )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):?(?: |$)", re.ASCII
 )
 _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
-_CISCO = re.compile(r"%([A-Za-z0-9_-]{1,64}-[0-7]-[A-Za-z0-9_]{1,64})(?=:)", re.ASCII)
 _SD_ID = re.compile(r"\[([^\s=\]\"]{1,128})", re.ASCII)
 _SD_PARAM = re.compile(r' ([^\s=\]"]{1,128})="((?:[^"\\]++|\\.)*+)"', re.ASCII | re.DOTALL)
 _SD_ESCAPE = re.compile(r'\\(["\\\]])', re.ASCII)
@@ -76,8 +76,8 @@ Known = Callable[[str, int], object]
 
 
 def begins(line: str) -> bool:
-    """Whether the line begins as syslog does: with a priority or a time."""
-    return line[0] == "<" or _BSD.match(line) is not None or _ISO.match(line) is not None
+    """Whether the line begins as syslog does: with a priority or a time, or as Cisco's devices do."""
+    return line[0] == "<" or _BSD.match(line) is not None or _ISO.match(line) is not None or cisco_header.begins(line)
 
 
 def read(line: str, event: Event, context: Context, known: Known) -> int:
@@ -88,7 +88,8 @@ def read(line: str, event: Event, context: Context, known: Known) -> int:
     at = _priority(line, event)
     if at and line.startswith("1 ", at):
         return _rfc5424(line, at + 2, event, context)
-    return _rfc3164(line, at, event, context, known)
+    mark = cisco_header.read(line, at, event, context, _of_parts)
+    return mark if mark >= 0 else _rfc3164(line, at, event, context, known)
 
 
 def _priority(line: str, event: Event) -> int:
@@ -142,9 +143,12 @@ def _time(line: str, at: int, context: Context) -> tuple[int | None, int]:
     zone = "UTC" if utc else context.zone
     if month not in MONTHS:
         raise ParseError("a month that does not exist", at)
-    written = before or behind
-    year = int(written) if written else _year(month, day, zone, context.received // DAY)
-    return _moment(year, month, day, clock, zone) + fraction(digits), bsd.end()
+    return _of_parts(before or behind, month, day, clock, zone, context) + fraction(digits), bsd.end()
+
+
+def _of_parts(year: str | None, month: str, day: str, clock: str, zone: str, context: Context) -> int:
+    number = int(year) if year else _year(month, day, zone, context.received // DAY)
+    return _moment(number, month, day, clock, zone)
 
 
 def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -> int:
@@ -159,10 +163,6 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
         event["@timestamp"] = format_time(moment)
         start = _host(line, start, event, known)
     if known(line, start):
-        return start
-    cisco = _CISCO.match(line, start)
-    if cisco is not None:
-        event["event.code"] = cisco[1]
         return start
     tag = _TAG.match(line, start)
     if tag is None:
