@@ -100,3 +100,25 @@ def put_total(event: Event, what: str) -> None:
     sent, received = event.get(f"source.{what}"), event.get(f"destination.{what}")
     if sent is not None and received is not None:
         event[f"network.{what}"] = sent + received
+
+
+_NOBODY = frozenset(("", "-", "n/a", "none", "(none)", "unknown", "<unknown>", "(null)", "null", "not found"))
+
+
+def put_user(event: Event, value: str | None, name: str = "user") -> None:
+    """Set `<name>.name` and `.domain` from `DOMAIN\\user`, `user@domain` or `user`; `name` is such as `source.user`.
+
+    Nothing is set for what loggers write when there is none, or for what they mask.
+    """
+    if value is None or value.lower() in _NOBODY or value.strip("*") == "":
+        return
+    domain, found, user = value.rpartition("\\")
+    if not found:
+        user, found, domain = value.rpartition("@")
+        if not found:
+            user = value
+    if not user:
+        user, domain = value, ""
+    event[f"{name}.name"] = user
+    if domain:
+        event[f"{name}.domain"] = domain.rstrip("\\")
