@@ -112,11 +112,9 @@ def put_user(event: Event, value: str | None, name: str = "user") -> None:
     """
     if value is None or value.lower() in _NOBODY or value.strip("*") == "":
         return
-    domain, found, user = value.rpartition("\\")
-    if not found:
-        user, found, domain = value.rpartition("@")
-        if not found:
-            user = value
+    domain, _, user = value.rpartition("\\")
+    if not domain and "@" in value:
+        user, _, domain = value.rpartition("@")
     if not user:
         user, domain = value, ""
     event[f"{name}.name"] = user
