@@ -28,6 +28,8 @@ class Source:
     """How late its events may come and still count in live windows."""
     resent: bool = True
     """Whether what was not acknowledged comes again; what comes only once is counted when it is lost."""
+    unauthenticated: bool = False
+    """Whether anybody may send in its name; its events say so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

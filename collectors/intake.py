@@ -179,6 +179,8 @@ def event_of(source: Source, raw: Raw, parser: Parser, mask: Callable[[Event], E
     event["event.created"] = format_time(raw.received)
     event["organization.id"] = source.agency
     event["almena.source.name"] = source.name
+    if source.unauthenticated:
+        event["almena.source.unauthenticated"] = True
     if raw.origin.startswith("/"):
         event["log.file.path"] = raw.origin
         event["log.offset"] = raw.place
