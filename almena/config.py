@@ -16,6 +16,7 @@ import msgspec
 
 from almena.bus.settings import KafkaSettings, SpoolSettings
 from almena.clock import DAY, MINUTE, SECOND, Span
+from almena.enrichment import EnrichSettings
 from almena.errors import ConfigError
 from almena.store.settings import ElasticsearchSettings, EventSettings
 
@@ -121,6 +122,8 @@ class Config:
     """`[workers]`: how many processes share the work of a role on this machine."""
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     """`[kafka]`: how a bus on Kafka is reached."""
+    enrich: EnrichSettings = field(default_factory=EnrichSettings)
+    """`[enrich]`: networks, assets, places and threat indicators that events are enriched with."""
     spool: SpoolSettings = field(default_factory=SpoolSettings)
     """`[spool]`: what collectors keep while Kafka is away."""
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)

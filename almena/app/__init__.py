@@ -54,6 +54,10 @@ def configuration(path: Path | None) -> Config:
         config.bus = _anchored(config.bus, base)
         config.store = _anchored(config.store, base)
         config.rules = [str(base / folder) for folder in config.rules]
+        enrich = config.enrich
+        enrich.assets = str(base / enrich.assets) if enrich.assets else ""
+        enrich.geo = [str(base / path) for path in enrich.geo]
+        enrich.indicators = [str(base / path) for path in enrich.indicators]
     remember(config.collectors, Path(config.data))
     return config
 

@@ -25,7 +25,8 @@ from almena.clock import SECOND, format_time, now, parse_time, to_datetime
 from almena.config import Config
 from almena.console import audit
 from almena.errors import BusError, Conflict, ParseError, StoreError, UsageError
-from almena.event import encode
+from almena.event import Event, encode
+from almena.sealing import Secret
 from almena.status import status
 from almena.store import ALL, DEAD, Filter, Query, Store, Versioned
 from almena.supervisor import Supervisor, metrics_places, units
@@ -278,7 +279,12 @@ def person() -> str:
 
 def dead_replay(config: Config, identities: list[str], source: str) -> int:
     """Parse letters again and append what is understood now; 1 when some are still not understood."""
+    from almena.masking import Masker
+    from collectors.enrich import Enricher
+
     done = failed = 0
+    secret, enrich = secret_of(config), Enricher(config.enrich)
+    mask = Masker(secret.derive("masking")).mask
     with opened(config) as (bus, store):
         letters = [_letter(store, identity) for identity in identities] or list(
             letters_of(store, every=False, source=source)
@@ -287,7 +293,7 @@ def dead_replay(config: Config, identities: list[str], source: str) -> int:
             if letter.document.get("almena.dead.status") != "open":
                 continue
             try:
-                record = revived(config, letter)
+                record = revived(config, letter, secret, lambda event: mask(enrich(event)))
             except ParseError as error:
                 failed += 1
                 print(f"{letter.id}: still not understood: {error}", file=sys.stderr)
@@ -312,9 +318,8 @@ def _attempts(letter: Versioned) -> int:
     return int(letter.document.get(_ATTEMPT) or 1)
 
 
-def revived(config: Config, letter: Versioned) -> Record:
+def revived(config: Config, letter: Versioned, secret: Secret, finish: Callable[[Event], Event]) -> Record:
     """The letter's event as a record of a lane of its own, so that it is no repeat; raises ParseError."""
-    from almena.masking import Masker
     from collectors.base import Raw
     from collectors.intake import event_of
     from collectors.parsers import PARSERS
@@ -326,7 +331,6 @@ def revived(config: Config, letter: Versioned) -> Record:
     source = sources_of(config).get(name)
     if source is None:
         raise ParseError(f"source {name} is no longer configured; if it was a backfill, run that again")
-    secret = secret_of(config)
     raw = Raw(
         data=secret.unseal(str(document["almena.dead.sealed"])),
         lane=str(document.get("almena.dead.lane", "")),
@@ -335,7 +339,7 @@ def revived(config: Config, letter: Versioned) -> Record:
         origin=str(document.get("almena.dead.origin", "")),
         place=int(document.get("almena.dead.place") or 0),
     )
-    event = event_of(source, raw, PARSERS[source.parser], Masker(secret.derive("masking")).mask)
+    event = event_of(source, raw, PARSERS[source.parser], finish)
     headers = {"source": source.name, "agency": source.agency, "lane": f"dead.{letter.id}", "seq": "0"}
     headers["attempt"] = str(_attempts(letter) + 1)
     return Record(f"{source.name}/dead.{letter.id}", encode(event), headers)

@@ -9,15 +9,19 @@ import os
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from almena.app import bus_of, detectors_of, member, operators_of, secret_of, sources_of, store_of
 from almena.bus import EVENTS, HITS, TOPICS, Bus
 from almena.bus.spool import Later, Spool
-from almena.clock import now
+from almena.clock import SECOND, now
 from almena.config import Config
 from almena.errors import AlmenaError, BusError, Fenced
 from almena.stage import Stage
 from almena.state import Partition
+
+if TYPE_CHECKING:
+    from collectors.enrich import Enricher
 
 log = logging.getLogger("almena")
 
@@ -66,12 +70,14 @@ def collect(config: Config) -> None:
     """Run every collector of the configuration on one intake."""
     from almena.masking import Masker
     from almena.supervisor import lifeline
+    from collectors.enrich import Enricher
     from collectors.intake import Intake
     from collectors.parsers import PARSERS
 
     secret = secret_of(config)
     bus = spooled(config) if config.bus.startswith("kafka") else bus_of(config, member("collect"))
-    intake = Intake(bus, parsers=PARSERS, mask=Masker(secret.derive("masking")).mask, seal=secret.seal)
+    enrich, mask = Enricher(config.enrich), Masker(secret.derive("masking")).mask
+    intake = Intake(bus, parsers=PARSERS, mask=lambda event: mask(enrich(event)), seal=secret.seal)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -82,6 +88,7 @@ def collect(config: Config) -> None:
         async with intake as sink, asyncio.TaskGroup() as group:
             for name, collector in config.collectors.items():
                 group.create_task(collector.run(name, sink), name=name)
+            group.create_task(_refreshed(enrich, config.enrich.reload / SECOND), name="enrich")
 
     lifeline()
     try:
@@ -91,6 +98,13 @@ def collect(config: Config) -> None:
         raise _told(group) from group
     finally:
         bus.close()
+
+
+async def _refreshed(enrich: Enricher, seconds: float) -> None:
+    """Look again and again whether tables changed."""
+    while True:
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(enrich.refresh)
 
 
 def spooled(config: Config) -> Spool:

@@ -31,6 +31,9 @@ READ = (
 WINDOWS = frozenset(READ[1] + READ[3])
 """Fields that make an event one of Windows'."""
 
+_THREAT = "threat"
+"""`event.category` of events with a value that is on a list of threat indicators, whoever tells them."""
+
 _WINDOWS_EVENT_TYPES = {"createkey": "registry_add", "deletekey": "registry_delete", "deletevalue": "registry_delete"}
 
 
@@ -92,7 +95,7 @@ def origin_of(event: Event) -> Origin:
         _name(provider),
         _name(event_type) if windows and code in (12, "12") else "",
         _process(process) if isinstance(dataset, str) and dataset.startswith("system.") else "",
-        () if windows else _names(category),
+        tuple(name for name in _names(category) if not windows or name == _THREAT),
         () if windows else _names(kind),
         _name(system),
         *(_name(value) for value in own),
@@ -121,6 +124,8 @@ def _process(value: object) -> str:
 def route_of(origin: Origin) -> Route:
     """What rules may call events of `origin`."""
     route = Route(_one(origin.product), _one(origin.own_category), _one(origin.service))
+    if _THREAT in origin.category:
+        route |= Route(categories=_one(_THREAT))
     if origin.channel or origin.provider or origin.dataset.startswith("windows."):
         return route | _windows(origin)
     if origin.dataset:
@@ -193,6 +198,7 @@ def _known() -> tuple[Route, ...]:
         *(Route(_one(name), _one("application")) for name in sources.APPLICATIONS),
         *(Route(_one(name), _NONE, frozenset(names.split())) for name, names in sources.PRODUCTS.items()),
         *(_dataset(name) for name in sources.DATASETS),
+        Route(categories=_one(_THREAT)),
     ]
     return tuple(routes)
 
