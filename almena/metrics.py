@@ -35,6 +35,12 @@ EVENTS_PARSE_ERRORS = Counter(
 EVENTS_REPEATED = Counter("almena_events_repeated_total", "Records seen before and left out by detect.", ["source"])
 EVENTS_LATE = Counter("almena_events_late_total", "Events too late for live windows.", ["source"])
 EVENTS_FUTURE = Counter("almena_events_future_total", "Events from the future, clamped to the append time.", ["source"])
+SOURCE_FLOOD = Gauge(
+    "almena_source_flood",
+    "1 while the room for what waits of a source is nearly full, 2 once it was full, 0 when that is over.",
+    ["source"],
+    multiprocess_mode="livemax",
+)
 EVENT_DELAY = Histogram("almena_event_delay_seconds", "From event time to append.", buckets=_DELAY_BUCKETS)
 SOURCE_LAST_EVENT = Gauge(
     "almena_source_last_event_timestamp_seconds",

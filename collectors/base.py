@@ -87,11 +87,19 @@ class Sink(Protocol):
         A caller that is cancelled while it waits has still handed its records over.
         """
 
-    def state(self) -> Literal["open", "full", "down"]:
-        """Whether an append would go through at once, wait for room, or wait for a bus that refuses."""
+    def state(self, source: Source | None = None) -> Literal["open", "full", "down"]:
+        """Whether an append, of this source where it is given, would go through at once, wait for room, or wait for a
+        bus that refuses."""
 
     def dropped(self, source: Source, reason: str, count: int) -> None:
         """Count records that are lost for good, such as datagrams the kernel threw away; durable soon after."""
+
+    def filled(self, source: Source, share: float, *, lost: int = 0, sender: str = "") -> None:
+        """Say how full is what waits of this source, 0 to 1, how many records were just `lost` for it, and of whom
+        most of it is; from nine tenths on a flood is announced, and its end when half was not reached for a while.
+
+        Nothing needs to be said below half.
+        """
 
 
 class Collector(Protocol):

@@ -1,4 +1,4 @@
-"""What is lost for good, counted by source and reason until the ledger has it: each entry counts once there."""
+"""What the ledger is told of collecting: what is lost for good, counted once by source and reason, and floods."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,11 +15,16 @@ import msgspec
 from almena import metrics
 from almena.bus import Record
 from almena.clock import format_time, now
+from collectors.floods import Flood
 
 log = logging.getLogger("almena.intake")
 
 TOLD_EVERY = 60.0
 """Seconds between two lines in the log about the same source and reason."""
+
+
+MOST_FLOODS = 1_000
+"""Stages of floods that wait for the ledger; of more the oldest are only in the log."""
 
 
 class Drop(NamedTuple):
@@ -41,6 +46,7 @@ class Drops:
         self._owed: list[Record] = []
         self._untold: Counter[Drop] = Counter()
         self._told: dict[Drop, float] = {}
+        self._floods: deque[Record] = deque(maxlen=MOST_FLOODS)
 
     def add(self, drop: Drop, count: int) -> None:
         """Count, from any thread."""
@@ -49,12 +55,24 @@ class Drops:
             self._fresh[drop] += count
             self._untold[drop] += count
 
+    def flood(self, flood: Flood) -> None:
+        """Tell of a flood, in the log at once; the desk makes an alert of it. From any thread."""
+        source, at = flood.source, f" most of it of {flood.sender};" if flood.sender else ""
+        log.warning("%s: flood: %s;%s %d records lost", source.name, flood.stage, at, flood.lost)
+        entry = {"kind": "flood", "source": source.name, "agency": source.agency, "time": format_time(now())}
+        entry |= {"stage": flood.stage, "since": format_time(flood.since), "sender": flood.sender}
+        value = msgspec.json.encode(entry | {"lost": flood.lost})
+        with self._lock:
+            self._floods.append(Record(f"flood/{source.name}", value))
+
     def owed(self) -> Sequence[Record]:
         """What the ledger has to be told; the same until `settle` is called, since an append may be repeated."""
         if not self._owed:
             moment = format_time(now())
             with self._lock:
                 fresh, self._fresh = self._fresh, Counter()
+                self._owed += self._floods
+                self._floods.clear()
             for drop, count in fresh.items():
                 entry = {"kind": "drop", **drop._asdict(), "count": count, "time": moment}
                 value = msgspec.json.encode(entry | {"lane": self._lane, "seq": self._next})

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Literal
@@ -14,16 +16,20 @@ import msgspec
 
 from almena import metrics
 from almena.bus.spool import Appendable
-from almena.clock import format_time
+from almena.clock import format_time, now
 from almena.errors import ConfigError, Fenced, ParseError
 from almena.event import Event, encode, event_time
 from collectors.base import Context, Parser, Raw, Source
 from collectors.drops import Drop, Drops
+from collectors.floods import NEAR, Floods
+from collectors.quota import Room, Turns
 from collectors.writer import Job, Writer
 
 log = logging.getLogger("almena.intake")
 
 _SLICE = 128  # records parsed before other collectors get a turn
+_WATCH_EVERY = 1.0  # seconds between two looks at who is held up, and which floods are over
+_PATIENCE = 5  # such looks in a row until a source that is only held up, and loses nothing, is called a flood
 
 
 class Intake:
@@ -40,29 +46,36 @@ class Intake:
         tick: float = 1.0,
         grace: float = 10.0,
     ) -> None:
-        """`max_bytes` may wait for the bus; every `tick` seconds counts and markers go out; `grace` seconds
-        are given to a bus that refuses when the intake closes."""
+        """`max_bytes` may wait for the bus, shared among sources; every `tick` seconds counts and markers go out;
+        `grace` seconds are given to a bus that refuses when the intake closes."""
         self._parsers = parsers
         self._mask = mask
         self._seal = seal
-        self._max_bytes = max_bytes
-        self._waiting = 0
+        self._room = Room(max_bytes)
+        self._turns = Turns()
         self._told: set[tuple[str, type[Exception]]] = set()
-        self._room = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._sources: dict[str, Source] = {}
+        self._pressed: Counter[str] = Counter()
+        self._unheard = 0  # records parsed since the loop last looked at its sockets
         self._task: asyncio.Task[None] | None = None
         self._drops = Drops()
+        self._floods = Floods(self._drops.flood)
         self._writer = Writer(bus, self._drops, self._written, tick, grace)
 
     async def __aenter__(self) -> Intake:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._writer.start()
+        self._watch()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._task = None
+        self._watching.cancel()
+        self._floods.close()
         self._writer.stop()
         await asyncio.to_thread(self._writer.join)
         if self._writer.fenced is not None:
@@ -74,19 +87,24 @@ class Intake:
         if parser is None:
             raise ConfigError(f"{source.name}: there is no parser {source.parser!r}")
         metrics.EVENTS_RECEIVED.labels(source.name, source.agency).inc(len(records))
+        self._sources[source.name] = source
         job = Job(source, self._loop.create_future())
         parsed = 0
         try:
             while parsed < len(records):
-                self._parse(job, parser, records[parsed : parsed + _SLICE])
-                parsed += _SLICE
-                await asyncio.sleep(0)
-            while self._waiting >= self._max_bytes:
-                self._room.clear()
-                await self._room.wait()
+                await self._turns.take(source.name)
+                try:
+                    self._parse(job, parser, records[parsed : parsed + _SLICE])
+                    parsed += _SLICE
+                    await self._breathe(min(_SLICE, len(records)))
+                finally:
+                    self._turns.give()
+            while self._room.is_full(source.name):
+                self._freed.clear()
+                await self._freed.wait()
         finally:  # a cancelled caller has let go of its records: they are written all the same
             self._parse(job, parser, records[parsed:])
-            self._waiting += job.size
+            self._room.take(source.name, job.size)
             self._writer.put(job)
         await job.done
         return len(job.dead)
@@ -96,11 +114,34 @@ class Intake:
         if count > 0:
             self._drops.add(Drop(source.name, source.agency, reason), count)
 
-    def state(self) -> Literal["open", "full", "down"]:
-        """Whether an append would go through at once, wait for room, or wait for a bus that refuses."""
+    def filled(self, source: Source, share: float, *, lost: int = 0, sender: str = "") -> None:
+        """How full is what waits of this source elsewhere; a flood is announced, and its end."""
+        self._floods.filled(source, share, lost, sender, time.monotonic(), now())
+
+    def state(self, source: Source | None = None) -> Literal["open", "full", "down"]:
+        """Whether an append, of this source where it is given, would go through at once, wait for room, or wait for a
+        bus that refuses."""
         if self._writer.trouble is not None:
             return "down"
-        return "full" if self._waiting >= self._max_bytes else "open"
+        return "full" if self._room.is_full(source.name if source else "") else "open"
+
+    async def _breathe(self, parsed: int) -> None:
+        """After a slice, let the loop see who has something to say before the turn goes to the next."""
+        self._unheard += parsed
+        if self._unheard >= _SLICE:
+            self._unheard = 0
+            await asyncio.sleep(0)
+
+    def _watch(self) -> None:
+        """Look every second who is held up, and for how long; while the bus refuses, everybody is."""
+        pressed, self._pressed = self._pressed, Counter()
+        for source in self._sources.values():
+            if self._writer.trouble is None and (share := self._room.share(source.name)) >= NEAR:
+                self._pressed[source.name] = pressed[source.name] + 1
+                if self._pressed[source.name] >= _PATIENCE:
+                    self.filled(source, share)
+        self._floods.tick(time.monotonic())
+        self._watching = self._loop.call_later(_WATCH_EVERY, self._watch)
 
     def _parse(self, job: Job, parser: Parser, records: Sequence[Raw]) -> None:
         for raw in records:
@@ -154,7 +195,7 @@ class Intake:
 
     def _release(self, jobs: Sequence[Job], error: Exception | None) -> None:
         for job in jobs:
-            self._waiting -= job.size
+            self._room.give(job.source.name, job.size)
             if job.done.done():
                 continue
             if error is None:
@@ -162,7 +203,7 @@ class Intake:
             else:
                 job.done.set_exception(error)
                 job.done.exception()  # a caller that was cancelled meanwhile asks for it no more
-        self._room.set()
+        self._freed.set()
         if isinstance(error, Fenced) and self._task is not None:
             self._task.cancel()  # whoever runs the collectors: `__aexit__` says why
 

@@ -158,7 +158,7 @@ def refusal(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "expired certificate" if error.verify_code in _NOT_NOW else "untrusted certificate"
     if isinstance(error, ssl.SSLError):
-        return _REASONS.get(error.reason or "", "broken handshake")
+        return _REASONS.get(getattr(error, "reason", None) or "", "broken handshake")
     return "no handshake"
 
 

@@ -23,6 +23,7 @@ log = logging.getLogger("almena.collect")
 
 _READ = 256 << 10  # bytes taken from a connection at once
 _HANDSHAKE = 10.0  # seconds a TLS handshake may take
+_LAST_WORDS = 0.5  # seconds in which what is left may be handed over when the collector stops
 _FINISH = 2.0  # seconds in which what was taken may still be appended when the collector stops
 _CLOSING = 1.0  # seconds in which the last answer may leave
 _TELL_EVERY = 60.0
@@ -240,7 +241,20 @@ class Streams:
                     self._heard(connection)
         except OSError as error:  # reset, timed out, or no TLS any more
             log.info("%s: %s: %s", self._source.name, connection.origin, error or "silent for too long")
+        except asyncio.CancelledError:
+            await self._rest(connection, talk)
+            raise
         await talk.end()
+
+    async def _rest(self, connection: Connection, talk: Talk) -> None:
+        """Hand over what is here and nobody could take until now, of senders that will not send it again."""
+        if self._source.resent or not connection.reader.ended:
+            return
+        rest = await connection.reader.read()
+        for step in (lambda: talk.take(rest), talk.end):
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await step()
 
     def _heard(self, connection: Connection) -> None:
         connection.heard = time.monotonic()

@@ -24,6 +24,7 @@ class Kept:
         self.records: list[Raw] = []
         self.batches: list[tuple[Source, list[Raw]]] = []
         self.drops: list[tuple[str, str, int]] = []
+        self.shares: list[tuple[str, float, int, str]] = []
         self.mood: Literal["open", "full", "down"] = "open"
         self.delay = delay
         self.before: Callable[[Sequence[Raw]], None] | None = None
@@ -38,9 +39,13 @@ class Kept:
         return 0
 
     def dropped(self, source: Source, reason: str, count: int) -> None:
-        self.drops.append((source.name, reason, count))
+        if count:
+            self.drops.append((source.name, reason, count))
 
-    def state(self) -> Literal["open", "full", "down"]:
+    def filled(self, source: Source, share: float, *, lost: int = 0, sender: str = "") -> None:
+        self.shares.append((source.name, share, lost, sender))
+
+    def state(self, source: Source | None = None) -> Literal["open", "full", "down"]:
         return self.mood
 
     def texts(self) -> list[bytes]:

@@ -40,7 +40,7 @@ _WRITES = {
     "collect": (EVENTS, DEAD, LEDGER),
     "detect": (HITS, ALERTS, DEAD, LEDGER),
     "correlate": (ALERTS, DEAD, LEDGER),
-    "desk": (DEAD,),
+    "desk": (ALERTS, DEAD),
 }
 _APPENDS = ("collect", "detect", "correlate")
 

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from almena import metrics
-from almena.bus import DEAD, Record, Stored
+from almena.bus import ALERTS, DEAD, Record, Stored
 from almena.clock import format_time, parse_time
 from almena.dead import Seal, letter_of
+from almena.desk.floods import flood_alert
 from almena.errors import AlmenaError, Conflict, Refused, StoreError
 from almena.event import decode
 from almena.state import Partition
@@ -43,14 +46,23 @@ class Ledger:
         self._lanes = state.state(_OWNER).table("lanes", limit=LANES)
 
     def step(self, records: Sequence[Stored]) -> dict[str, list[Record]]:
-        """Add up and write the totals; raises StoreError, and adds nothing, when the store is down."""
+        """Add up and write the totals; raises StoreError, and adds nothing, when the store is down.
+
+        Returns the dead letters of what is damaged, and the alerts of floods.
+        """
         sums: dict[str, dict[str, Any]] = {}
         documents: dict[str, Document] = {}
         lanes: dict[str, int] = {}
         dead: list[Record] = []
+        alerts: list[Record] = []
         for record in records:
             try:
-                self._take(record, decode(record.value), sums, documents, lanes)
+                entry = decode(record.value)
+                if entry["kind"] == "flood":
+                    alert = flood_alert(entry, record.time)
+                    alerts.append(Record(str(alert["almena.alert.id"]), msgspec.json.encode(alert)))
+                else:
+                    self._take(record, entry, sums, documents, lanes)
             except (AlmenaError, LookupError, TypeError, ValueError, ArithmeticError) as error:
                 metrics.STORE_FAILURES.inc()
                 log.error("ledger/%d: record %d is damaged: %r", record.partition, record.offset, error)
@@ -64,7 +76,7 @@ class Ledger:
             self._drops.put(key, total)
         for lane, number in lanes.items():
             self._lanes.put(lane, number)
-        return {DEAD: dead} if dead else {}
+        return {topic: found for topic, found in ((DEAD, dead), (ALERTS, alerts)) if found}
 
     def _take(
         self,

@@ -42,7 +42,7 @@ allow correlate transactional-id 'correlate.hits.' prefixed Write
 allow correlate transactional-id 'append.correlate@' prefixed Write
 allow desk topic 'events' literal Read
 allow desk topic 'hits' literal Describe
-allow desk topic 'alerts' literal Read
+allow desk topic 'alerts' literal Read Write
 allow desk topic 'dead' literal Read Write
 allow desk topic 'ledger' literal Read
 allow desk topic 'check' literal Write

@@ -245,10 +245,10 @@ def test_room_is_bounded_and_callers_wait(bus: Refusing) -> None:
             tasks = [group.create_task(sink.append(SOURCE, [raw(b"x" * 2_000, n, f"l{n}")])) for n in range(20)]
             await until(lambda: sink.state() == "down")
             await asyncio.sleep(0.1)
-            assert 5_000 <= sink._waiting < 10_000
+            assert 2_000 <= sink._room.taken < 6_000
             bus.shut = False
             await asyncio.wait(tasks)
-            assert sink._waiting == 0
+            assert sink._room.taken == 0
 
     asyncio.run(run())
     assert len(events(bus.bus)) == 20
@@ -370,7 +370,7 @@ ONCE = Source(name="edge", agency="finanzas", parser="words", resent=False)
 def drops(bus: Bus) -> Counter[tuple[str, str]]:
     """Counts of the ledger by source and reason, each numbered entry once."""
     found: Counter[tuple[str, str]] = Counter()
-    entries = {(drop["lane"], drop["seq"]): drop for drop in letters(bus, "ledger")}
+    entries = {(drop["lane"], drop["seq"]): drop for drop in letters(bus, "ledger") if drop["kind"] == "drop"}
     for drop in entries.values():
         found[drop["source"], drop["reason"]] += drop["count"]
     return found
@@ -481,8 +481,10 @@ def test_datagrams_that_find_no_room_are_counted_to_the_last(
     bus: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sent = stored + counted, while the bus is away and the file is full, and through the stop of the process."""
-    monkeypatch.setattr("collectors.syslog._BACKLOG_RECORDS", 1_000)
-    collector = Syslog(agency="finanzas", parser="words", listen="127.0.0.1:0", receive_buffer=1 << 20)
+    monkeypatch.setattr("collectors.datagrams._LEAST_BACKLOG", 1)
+    collector = Syslog(
+        agency="finanzas", parser="words", listen="127.0.0.1:0", receive_buffer=1 << 20, backlog=500_000
+    )
     bus.shut = True
     spool = Spool(bus, tmp_path / "spool.sqlite", 60_000)
     sent = 0
@@ -514,7 +516,113 @@ def test_datagrams_that_find_no_room_are_counted_to_the_last(
     heir.close()
     lost = drops(bus.bus)
     assert lost["edge", "kernel"] > 0
+    assert lost["edge", "quota"] > 0
     assert lost["edge", "not stored"] > 0
     stored_ = len(events(bus.bus))
     assert stored_ > 0
     assert sent == stored_ + lost.total()
+
+
+def test_a_source_that_fills_the_room_leaves_some_to_others(bus: Refusing) -> None:
+    """However much one source has waiting, an append of another one finds room, though the bus is slow."""
+    quiet = Source(name="quiet", agency="finanzas", parser="words")
+    bus.shut = True
+
+    async def run() -> None:
+        async with intake(bus, max_bytes=100_000) as sink, asyncio.TaskGroup() as group:
+            for number in range(100):
+                group.create_task(sink.append(SOURCE, [raw(b"x" * 2_000, number, f"l{number}")]))
+            await until(lambda: sink.state() == "down")
+            await asyncio.sleep(0.05)
+            assert sink.state() == "down"
+            assert sink._room.is_full(SOURCE.name)
+            assert not sink._room.is_full(quiet.name)
+            taken = sink._room.taken
+            group.create_task(sink.append(quiet, [raw(b"y", 1)]))
+            await asyncio.sleep(0.05)
+            assert sink._room.taken > taken
+            bus.shut = False
+
+    asyncio.run(run())
+    assert len(events(bus.bus)) == 101
+
+
+def test_a_source_with_many_connections_is_not_heard_more_often(bus: Refusing) -> None:
+    """While two hundred appends of one source wait for their turn, another source has every second turn."""
+    order: list[str] = []
+
+    def slow(data: bytes, context: Context) -> Event:
+        order.append(context.source)
+        return words(data, context)
+
+    quiet = Source(name="quiet", agency="finanzas", parser="slow")
+    noisy = Source(name="noisy", agency="finanzas", parser="slow")
+
+    async def run() -> None:
+        async with intake(bus, parsers={"slow": slow}) as sink, asyncio.TaskGroup() as group:
+            for lane in range(200):
+                group.create_task(sink.append(noisy, [raw(b"x", n, f"n{lane}") for n in range(256)]))
+            group.create_task(sink.append(quiet, [raw(b"x", n, "q") for n in range(1_280)]))
+
+    asyncio.run(run())
+    turns = [order[place] for place in range(0, len(order), 128)]
+    last = len(turns) - turns[::-1].index("quiet")
+    assert last <= 24, "ten turns of the quiet one need twenty in all, and few more"
+
+
+def test_a_flood_reaches_the_ledger_when_it_begins_fills_and_ends(bus: Refusing) -> None:
+    async def run() -> None:
+        async with intake(bus) as sink:
+            sink.filled(SOURCE, 0.6)
+            sink.filled(SOURCE, 0.95, sender="192.0.2.9")
+            sink.filled(SOURCE, 0.96, sender="192.0.2.9")
+            sink.filled(SOURCE, 1.0, lost=3, sender="192.0.2.7")
+            sink.filled(SOURCE, 1.0, lost=4)
+            assert counted_flood() == 2
+        assert counted_flood() == 0
+
+    def counted_flood() -> float:
+        return float(metrics.SOURCE_FLOOD.labels("portal")._value.get())
+
+    asyncio.run(run())
+    told = [entry for entry in letters(bus.bus, "ledger") if entry["kind"] == "flood"]
+    assert [(entry["stage"], entry["lost"], entry["sender"]) for entry in told] == [
+        ("near", 0, "192.0.2.9"),
+        ("full", 3, "192.0.2.7"),
+        ("over", 7, "192.0.2.7"),
+    ]
+    assert len({entry["since"] for entry in told}) == 1
+    assert {(entry["source"], entry["agency"]) for entry in told} == {("portal", "finanzas")}
+
+
+def test_a_source_that_is_held_up_for_seconds_is_a_flood(bus: Refusing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collectors.intake._WATCH_EVERY", 0.02)
+    bus.pause = 0.05
+
+    async def run() -> None:
+        async with intake(bus, max_bytes=50_000) as sink, asyncio.TaskGroup() as group:
+            for number in range(300):
+                group.create_task(sink.append(SOURCE, [raw(b"x" * 2_000, number, f"l{number}")]))
+
+    asyncio.run(run())
+    told = [entry for entry in letters(bus.bus, "ledger") if entry["kind"] == "flood"]
+    assert [entry["stage"] for entry in told if entry["stage"] != "near"] == ["full", "over"]
+    assert {entry["lost"] for entry in told} == {0}
+
+
+def test_a_bus_that_refuses_is_no_flood(bus: Refusing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collectors.intake._WATCH_EVERY", 0.02)
+    bus.shut = True
+
+    async def run() -> None:
+        async with intake(bus, max_bytes=50_000) as sink, asyncio.TaskGroup() as group:
+            group.create_task(sink.append(SOURCE, [raw(b"x", 0)]))
+            await until(lambda: sink.state() == "down")
+            for number in range(1, 50):
+                group.create_task(sink.append(SOURCE, [raw(b"x" * 2_000, number)]))
+            await asyncio.sleep(0.1)
+            assert sink._room.is_full(SOURCE.name)
+            bus.shut = False
+
+    asyncio.run(run())
+    assert not [entry for entry in letters(bus.bus, "ledger") if entry["kind"] == "flood"]

@@ -2,17 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import socket
-import ssl
+from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from sinks import Kept, until
 
 from almena.clock import Span
@@ -131,13 +125,14 @@ def test_datagrams_that_had_arrived_are_handed_on_at_a_stop() -> None:
     assert len(sink.records) == 300
 
 
-def test_when_nobody_takes_records_datagrams_wait_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits in the process is bounded, whatever is sent; the rest is counted."""
-    monkeypatch.setattr("collectors.syslog._BACKLOG_BYTES", 200_000)
+def test_when_nobody_takes_records_what_waits_is_bounded_and_the_rest_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collectors.datagrams._LEAST_BACKLOG", 1)
     sink = Kept(delay=0.4)
 
     async def run() -> None:
-        async with running(syslog(receive_buffer=100_000), sink) as place:
+        async with running(syslog(receive_buffer=100_000, backlog=1_000_000), sink) as place:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
                 for _ in range(1_000):
                     for _ in range(20):
@@ -145,10 +140,44 @@ def test_when_nobody_takes_records_datagrams_wait_in_the_kernel(monkeypatch: pyt
                     await asyncio.sleep(0)
 
     asyncio.run(run())
-    lost = sum(count for _, reason, count in sink.drops if reason == "kernel")
-    assert len(sink.records) + lost == 20_000
-    assert lost > 10_000
-    assert max(len(batch) for _, batch in sink.batches) < 1_000
+    lost = Counter[str]()
+    for _, reason, count in sink.drops:
+        lost[reason] += count
+    assert len(sink.records) + lost.total() == 20_000
+    assert lost["quota"] > 10_000
+    assert max(len(batch) for _, batch in sink.batches) < 300
+    assert max(share for _, share, _, _ in sink.shares) == 1.0
+    assert sum(count for _, _, count, _ in sink.shares) == lost["quota"]
+
+
+def test_a_noisy_sender_never_costs_another_one_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten quiet senders beside one that sends a hundred times as much as there is room for."""
+    monkeypatch.setattr("collectors.datagrams._LEAST_BACKLOG", 1)
+    sink = Kept(delay=0.3)
+    quiet = 0
+
+    async def run() -> None:
+        nonlocal quiet
+        async with running(syslog(backlog=500_000), sink) as place:
+            with contextlib.ExitStack() as stack:
+                noisy, *others = (
+                    stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(11)
+                )
+                for number, sock in enumerate(others, 1):
+                    sock.bind((f"127.0.1.{number}", 0))
+                for turn in range(300):
+                    for _ in range(100):
+                        noisy.sendto(b"<13>" + b"x" * 100, place)
+                    others[turn % 10].sendto(b"<13>quiet %d" % turn, place)
+                    quiet += 1
+                    await asyncio.sleep(0)
+
+    asyncio.run(run())
+    lost = {reason: count for _, reason, count in sink.drops}
+    assert "kernel" not in lost
+    assert sum(count for _, reason, count in sink.drops if reason == "quota") > 20_000
+    assert sum(b"quiet" in data for data in sink.texts()) == quiet
+    assert {sender for _, _, lost, sender in sink.shares if lost} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -339,77 +368,3 @@ def test_a_batch_is_appended_before_the_next_is_read() -> None:
     lane = sink.records[0].lane
     assert [record.seq for record in sink.records] == list(range(50_000))
     assert {record.lane for record in sink.records} == {lane}
-
-
-# TLS
-
-
-def authority(folder: Path, name: str) -> tuple[Path, Path]:
-    """A self-signed certificate and its key, in PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=20_000))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-    return certificate_file, key_file
-
-
-async def send_encrypted(place: tuple[str, int], context: ssl.SSLContext, data: bytes) -> None:
-    reader, writer = await asyncio.open_connection(*place, ssl=context)
-    writer.write(data)
-    await writer.drain()
-    writer.write_eof() if writer.can_write_eof() else None
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(reader.read(1), 0.2)
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-
-
-def test_tls_takes_who_shows_a_certificate_and_nobody_else(tmp_path: Path) -> None:
-    server, server_key = authority(tmp_path, "server")
-    client, client_key = authority(tmp_path, "client")
-    stranger, stranger_key = authority(tmp_path, "stranger")
-    sink = Kept()
-
-    def context(certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
-        made = ssl.create_default_context(cafile=str(server))
-        if certificate is not None:
-            made.load_cert_chain(certificate, key)
-        return made
-
-    async def run() -> None:
-        options = {"certificate": str(server), "key": str(server_key), "clients": str(client)}
-        async with running(syslog(transport="tls", **options), sink) as place:
-            for refused in (context(), context(stranger, stranger_key)):
-                with contextlib.suppress(OSError):
-                    await send_encrypted(place, refused, b"10 <13>refuse")
-            with contextlib.suppress(OSError):
-                await send(place, b"<13>in the clear\n")
-            await send_encrypted(place, context(client, client_key), b"9 <13>taken")
-            await until(lambda: sink.records)
-
-    asyncio.run(run())
-    assert sink.texts() == [b"<13>taken"]
-
-
-def test_tls_without_a_certificate_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="tls needs 'certificate' and 'key'"):
-        asyncio.run(syslog(transport="tls").run("edge", Kept()))
-    missing = {"certificate": str(tmp_path / "no.pem"), "key": str(tmp_path / "no.key")}
-    with pytest.raises(ConfigError, match="cannot use its certificate"):
-        asyncio.run(syslog(transport="tls", **missing).run("edge", Kept()))

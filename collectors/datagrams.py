@@ -1,0 +1,157 @@
+"""Datagrams of a socket as records: taken as fast as they come, shared fairly among senders, counted when lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+
+from almena.clock import now
+from almena.errors import ConfigError
+from collectors.base import Raw, Sink, Source
+from collectors.framing import Frame
+from collectors.quota import Backlog
+from collectors.sockets import Lanes, bound, peer
+
+log = logging.getLogger("almena.collect")
+
+_LAST_WORDS = 0.5  # seconds in which the kernel is emptied when the collector stops, and what waits is handed on
+_DATAGRAM = 65_535
+_TURN = 1_000  # datagrams drained before other collectors get a turn
+_BATCH = 2_000  # datagrams handed on at once
+_OVERHEAD = 400  # bytes a datagram needs beside its own, roughly
+_LEAST_BACKLOG = 1 << 20
+_WORTH_TELLING = 0.5  # of the backlog: below, nobody needs to watch it
+_LANES = 8  # hosts are spread over so many lanes, and keep their order
+_SO_RCVBUFFORCE = 33  # Linux: beyond net.core.rmem_max, for who may
+_SO_MEMINFO, _MEMINFO = 55, struct.Struct("9I")  # Linux: counters of a socket, the last are datagrams thrown away
+_COUNT_EVERY = 1.0
+
+
+def listening(listen: str, receive_buffer: int, where: str) -> socket.socket:
+    """A bound socket with so many bytes of buffer, or as many as the system gives; raises ConfigError."""
+    if receive_buffer < 1:
+        raise ConfigError(f"{where}: receive_buffer: {receive_buffer} is no number of bytes")
+    sock = bound(socket.SOCK_DGRAM, listen, where)
+    size = min(receive_buffer, 2**30)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    given = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    if given < size:
+        log.warning("%s: the system gives %d of %d bytes; raise net.core.rmem_max", where, given, size)
+    return sock
+
+
+class Datagrams:
+    """One UDP socket: drained in the event loop's own thread, since nothing else keeps up with a flood.
+
+    The kernel is emptied whatever happens behind; what cannot be handed on at once waits, by sender, and when there
+    is no room the largest sender loses its newest (`quota`), counted and reported as a flood.
+    """
+
+    def __init__(
+        self, source: Source, sink: Sink, sock: socket.socket, *, backlog: int, cut: Callable[[bytes], Frame]
+    ) -> None:
+        """`backlog` bytes may wait; `cut` makes a message of a datagram, of nothing where it holds none."""
+        self._source = source
+        self._sink = sink
+        self._sock = sock
+        self._cut = cut
+        self._loop = asyncio.get_running_loop()
+        lanes = Lanes()
+        self._open = contextlib.ExitStack()
+        self._lanes = [self._open.enter_context(lanes.take()) for _ in range(_LANES)]
+        self._backlog: Backlog[tuple[bytes, tuple[str, int], int]] = Backlog(max(backlog, _LEAST_BACKLOG))
+        self._arrived = asyncio.Event()
+        self._lost = _lost(sock)
+
+    async def run(self) -> None:
+        """Receive until cancelled, then hand on what had arrived."""
+        self._loop.add_reader(self._sock, self._drain)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hand_on())
+                group.create_task(self._count())
+        finally:
+            self._loop.remove_reader(self._sock)
+            deadline = time.monotonic() + _LAST_WORDS
+            while self._drain() and time.monotonic() < deadline:
+                pass
+            self._count_lost()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    if rest := self._take(self._backlog.size):
+                        await self._sink.append(self._source, rest)
+
+    def _drain(self) -> bool:
+        """Take what the kernel has, up to a turn; returns whether there may be more."""
+        received = now()
+        receive, put = self._sock.recvfrom, self._backlog.put
+        gone, more = 0, True
+        for _ in range(_TURN):
+            try:
+                data, place = receive(_DATAGRAM)
+            except BlockingIOError:
+                more = False
+                break
+            gone += put(place[0], (data, place, received), len(data) + _OVERHEAD)
+        share = self._backlog.size / self._backlog.bound
+        if gone or share >= _WORTH_TELLING:
+            self._sink.dropped(self._source, "quota", gone)
+            self._sink.filled(self._source, 1.0 if gone else share, lost=gone, sender=self._backlog.largest())
+        self._arrived.set()
+        return more
+
+    async def _hand_on(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._backlog:
+                if batch := self._take(_BATCH):
+                    await self._sink.append(self._source, batch)
+
+    def _take(self, limit: int) -> list[Raw]:
+        records: list[Raw] = []
+        empty = 0
+        for data, place, received in self._backlog.take(limit):
+            frame = self._cut(data)
+            if frame.data:
+                origin, number = _sender(place[0], place[1])
+                records += self._lanes[number].number((frame,), received, origin)
+            else:
+                empty += 1
+        if empty:
+            self._sink.dropped(self._source, "empty", empty)
+        return records
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_EVERY)
+            self._count_lost()
+
+    def _count_lost(self) -> None:
+        before, self._lost = self._lost, _lost(self._sock)
+        if self._lost != before:
+            self._sink.dropped(self._source, "kernel", (self._lost - before) % 2**32)
+
+
+@lru_cache(maxsize=4096)
+def _sender(host: str, port: int) -> tuple[str, int]:
+    """A sender's name and lane."""
+    return peer((host, port)), zlib.crc32(host.encode()) % _LANES
+
+
+def _lost(sock: socket.socket) -> int:
+    """How many datagrams the kernel has thrown away on this socket; 0 where it does not say."""
+    try:
+        return int(_MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[8])
+    except (OSError, struct.error):
+        return 0
