@@ -17,8 +17,8 @@ STAGES = {"near": 1, "full": 2, "over": 3}
 WORDS = {
     "es": {
         "title": "Fuente desbordada",
-        "why_it_matters": "Mientras dura, se tarda en ver lo que llega de esa fuente, y si es por UDP se pierde. Inundar "
-        "los registros es una manera de esconder un ataque entre ellos; también inunda un equipo descompuesto.",
+        "why_it_matters": "Mientras dura, se tarda en ver lo que llega de esa fuente, y si es por UDP se pierde. "
+        "Inundar los registros es una manera de esconder un ataque entre ellos; también inunda un equipo descompuesto.",
         "what_to_do": "Vea qué equipo manda más y qué repite. Si es un ataque o un error suyo, deténgalo ahí o en la "
         "red; los demás remitentes conservan su parte. Si es así su tráfico normal, páselo a TCP o RELP, aumente "
         "`backlog` o reparta la fuente entre más procesos.",
@@ -26,19 +26,19 @@ WORDS = {
     },
     "en": {
         "title": "Flooded source",
-        "why_it_matters": "While it lasts, what comes of that source is seen late, and over UDP it is lost. Flooding the "
-        "logs is a way to hide an attack among them; a broken machine floods too.",
-        "what_to_do": "See which machine sends most and what it repeats. If it is an attack or a fault, stop it there or "
-        "in the network; other senders keep their share. If its usual traffic is like this, move it to TCP or RELP, "
-        "raise `backlog`, or share the source out among more processes.",
+        "why_it_matters": "While it lasts, what comes of that source is seen late, and over UDP it is lost. Flooding "
+        "the logs is a way to hide an attack among them; a broken machine floods too.",
+        "what_to_do": "See which machine sends most and what it repeats. If it is an attack or a fault, stop it there "
+        "or in the network; other senders keep their share. If its usual traffic is like this, move it to TCP or "
+        "RELP, raise `backlog`, or share the source out among more processes.",
         "false_positives": "A machine that sends at once what it had kept, load tests, a slow bus or disk.",
     },
 }
 
 HAPPENED = {
     "es": {
-        "near": "Llega de {almena.source.name} más de lo que se alcanza a guardar: lo que espera ocupa nueve décimas de "
-        "su lugar. Quien más manda: {sender}.",
+        "near": "Llega de {almena.source.name} más de lo que se alcanza a guardar: lo que espera ocupa nueve décimas "
+        "de su lugar. Quien más manda: {sender}.",
         "full": "Llega de {almena.source.name} más de lo que se alcanza a guardar y no queda lugar; hasta "
         "ahora se perdieron {lost} registros. Quien más manda: {sender}.",
         "over": "Terminó a las {until} la inundación de {almena.source.name} que comenzó a las {since}; se perdieron "
@@ -47,10 +47,10 @@ HAPPENED = {
     "en": {
         "near": "More comes of {almena.source.name} than can be stored: what waits takes nine tenths of its room. Who "
         "sends most: {sender}.",
-        "full": "More comes of {almena.source.name} than can be stored, and there is no room left; {lost} records were "
-        "lost so far. Who sends most: {sender}.",
-        "over": "The flood of {almena.source.name} that began at {since} was over at {until}; {lost} records were lost. "
-        "Who sent most: {sender}.",
+        "full": "More comes of {almena.source.name} than can be stored, and there is no room left; {lost} records "
+        "were lost so far. Who sends most: {sender}.",
+        "over": "The flood of {almena.source.name} that began at {since} was over at {until}; {lost} records were "
+        "lost. Who sent most: {sender}.",
     },
 }
 """What happened, by stage."""
