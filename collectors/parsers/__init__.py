@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collectors.base import Parser
-from collectors.parsers import anyjson, app, ecs, syslog
+from collectors.parsers import anyjson, app, auto, ecs, syslog
 from collectors.parsers.formats import FORMATS
 
 PARSERS: dict[str, Parser] = {
     "app": app.parse,
+    "auto": auto.parse,
     "ecs": ecs.parse,
     "json": anyjson.parse,
     "syslog": syslog.parse,

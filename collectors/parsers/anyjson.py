@@ -16,10 +16,12 @@ def parse(raw: bytes, context: Context) -> Event:
     known = formats.of_document(document)
     if known is not None:
         return known.document(document, {}, context)
-    return app.convert(document, context) if _is_ours(document) else ecs.convert(document, context)
+    return convert(document, context)
 
 
-def _is_ours(document: dict[str, Any]) -> bool:
+def convert(document: dict[str, Any], context: Context) -> Event:
+    """The event of an object that has no known format; raises ParseError when it has no time."""
     event = document.get("event")
     dataset = document.get("event.dataset", event.get("dataset") if isinstance(event, dict) else None)
-    return isinstance(dataset, str) and dataset.startswith("app.")
+    ours = isinstance(dataset, str) and dataset.startswith("app.")
+    return app.convert(document, context) if ours else ecs.convert(document, context)

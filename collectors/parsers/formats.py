@@ -30,25 +30,33 @@ for _format in FORMATS:
         _BEGINS.setdefault(_text[0], []).append((_text, _format))
 _DOCUMENTS = tuple(each for each in FORMATS if each.fits is not None)
 
+ALONE = tuple(each for each in FORMATS if each.read is not None and not (each.programs and each.words))
+"""Formats whose lines stand in files of their own, without a syslog header."""
+
 
 def known(line: str, at: int) -> bool:
     """Whether a message of a known format begins there."""
     return any(line.startswith(begin, at) for begin, _ in _BEGINS.get(line[at : at + 1], ()))
 
 
-def recognise(line: str, at: int, event: Event, context: Context) -> Event | None:
-    """The event of the message that begins at `at`, by the first format that understands it; None when none does."""
+def recognise(line: str, at: int, event: Event, context: Context) -> tuple[str, Event] | None:
+    """The first format that understands the message that begins at `at`, and its event; None when none does."""
     if line.startswith("{", at):
         return _document(line[at:], event, context)
     for each in _candidates(line, at, event):
-        try:
-            found = each.message(line, at, dict(event), context)
-        except ParseError:
-            continue
+        found = read(each, line, at, event, context)
         if found is not None:
-            return found
+            return each.name, found
     signed = _PROGRAMS.get(event.get("process.name", ""), ())
-    return signed[0].unread(line, at, dict(event), context) if len(signed) == 1 else None
+    return (signed[0].name, signed[0].unread(line, at, dict(event), context)) if len(signed) == 1 else None
+
+
+def read(each: Format, line: str, at: int, event: Event, context: Context) -> Event | None:
+    """The event by one format, None when it does not understand the message or finds it damaged."""
+    try:
+        return each.message(line, at, dict(event), context)
+    except ParseError:
+        return None
 
 
 def _candidates(line: str, at: int, event: Event) -> Iterator[Format]:
@@ -67,10 +75,10 @@ def of_document(document: dict[str, Any]) -> Format | None:
     return None
 
 
-def _document(message: str, event: Event, context: Context) -> Event | None:
+def _document(message: str, event: Event, context: Context) -> tuple[str, Event] | None:
     try:
         document = json_object(message.encode())
         each = of_document(document)
-        return each.document(document, dict(event), context) if each is not None else None
+        return (each.name, each.document(document, dict(event), context)) if each is not None else None
     except ParseError:
         return None

@@ -21,8 +21,11 @@ def parse(raw: bytes, context: Context) -> Event:
     event: Event = {}
     at = header.read(line, event, context, formats.known)
     found = formats.recognise(line, at, event, context)
-    if found is None:
-        event["event.dataset"] = "system.syslog"
-        event["message"] = line[at:]
-        return finish(event, line, context)
-    return found
+    return found[1] if found is not None else plain(line, at, event, context)
+
+
+def plain(line: str, at: int, event: Event, context: Context) -> Event:
+    """The event of a message that no format understands."""
+    event["event.dataset"] = "system.syslog"
+    event["message"] = line[at:]
+    return finish(event, line, context)
