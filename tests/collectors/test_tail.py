@@ -13,22 +13,25 @@ from hypothesis import strategies as st
 
 from almena.errors import AlmenaError
 from collectors.base import Raw
+from collectors.followed import Reading
+from collectors.listing import Listing
 from collectors.tail import Tail
 
 
-class Reader:
+class Follower:
     """A tail, what it handed on, and what a detector that drops repeats would have kept."""
 
     def __init__(self, folder: Path, pattern: str = "app.log", **options: object) -> None:
         self.folder = folder
         self.memory = folder / "memory" / "files.json"
         self.patterns = [str(folder / pattern)]
-        self.options = {"start": "beginning", "limit": 1 << 20, "linger": 0.0, **options}
+        self.at_end = options.pop("start", "beginning") == "end"
+        self.reading = Reading(**{"limit": 1 << 20, "linger": 0.0, **options})  # type: ignore[arg-type]
         self.handed: list[Raw] = []
         self.tail = self.opened()
 
     def opened(self) -> Tail:
-        return Tail(self.patterns, self.memory, **self.options)  # type: ignore[arg-type]
+        return Tail(Listing(self.patterns), self.memory, self.reading, at_end=self.at_end)
 
     def read(self) -> list[bytes]:
         """Poll until there is no more; what came is durable."""
@@ -70,7 +73,7 @@ LINES = LONG.split(b"\n")[:-1]
 
 
 def test_lines_come_once_with_their_place(tmp_path: Path, log: Path) -> None:
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     assert reader.read() == []
     put(log, b"one\ntwo\r\n\nthr")
     assert reader.read() == [b"one", b"two"]
@@ -84,7 +87,7 @@ def test_lines_come_once_with_their_place(tmp_path: Path, log: Path) -> None:
 
 def test_a_partial_line_survives_a_restart(tmp_path: Path, log: Path) -> None:
     put(log, b"one\ntwo beg")
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     assert reader.read() == [b"one"]
     reader.restart()
     assert reader.read() == []
@@ -95,7 +98,7 @@ def test_a_partial_line_survives_a_restart(tmp_path: Path, log: Path) -> None:
 
 def test_what_was_not_committed_comes_again_under_the_same_numbers(tmp_path: Path, log: Path) -> None:
     put(log, b"one\ntwo\n")
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     first = reader.tail.poll()
     reader.restart()  # killed between the append and the checkpoint
     put(log, b"three\n")
@@ -106,13 +109,13 @@ def test_what_was_not_committed_comes_again_under_the_same_numbers(tmp_path: Pat
 
 def test_the_lane_is_remembered_before_anything_is_handed_on(tmp_path: Path, log: Path) -> None:
     put(log, b"one\n")
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     (record,) = reader.tail.poll()
     assert record.lane.encode() in reader.memory.read_bytes()
 
 
 def test_rename_finishes_the_old_file_first(tmp_path: Path, log: Path) -> None:
-    reader = Reader(tmp_path, linger=60.0)
+    reader = Follower(tmp_path, linger=60.0)
     put(log, b"one\n")
     reader.read()
     writer = log.open("ab", buffering=0)
@@ -127,7 +130,7 @@ def test_rename_finishes_the_old_file_first(tmp_path: Path, log: Path) -> None:
 
 
 def test_a_last_line_without_an_end_is_handed_on_when_its_file_is_rotated(tmp_path: Path, log: Path) -> None:
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     put(log, b"one\nlast")
     assert reader.read() == [b"one"]
     log.rename(tmp_path / "app.log.1")
@@ -139,7 +142,7 @@ def test_a_last_line_without_an_end_is_handed_on_when_its_file_is_rotated(tmp_pa
 
 def test_a_file_renamed_while_nobody_watched_is_read_on(tmp_path: Path, log: Path) -> None:
     put(log, b"one\n")
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     reader.read()
     reader.tail.close()
     put(log, b"two\n")
@@ -150,7 +153,7 @@ def test_a_file_renamed_while_nobody_watched_is_read_on(tmp_path: Path, log: Pat
 
 
 def test_a_rename_within_the_pattern_is_no_new_file(tmp_path: Path, log: Path) -> None:
-    reader = Reader(tmp_path, "app.log*")
+    reader = Follower(tmp_path, "app.log*")
     put(log, LONG)
     assert reader.read() == LINES
     log.rename(tmp_path / "app.log.1")
@@ -164,7 +167,7 @@ def test_a_rename_within_the_pattern_is_no_new_file(tmp_path: Path, log: Path) -
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_truncation_begins_a_new_lane(tmp_path: Path, log: Path, restart: bool) -> None:
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     put(log, b"one\ntwo\n")
     reader.read()
     os.truncate(log, 0)
@@ -177,7 +180,7 @@ def test_truncation_begins_a_new_lane(tmp_path: Path, log: Path, restart: bool) 
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_truncated_and_refilled_beyond_the_place_reached(tmp_path: Path, log: Path, restart: bool) -> None:
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     put(log, LONG + b"the end\n")
     reader.read()
     os.truncate(log, 0)
@@ -193,7 +196,7 @@ def test_truncated_and_refilled_beyond_the_place_reached(tmp_path: Path, log: Pa
 def test_copy_and_truncate_reads_what_only_the_copy_holds(
     tmp_path: Path, log: Path, restart: bool, seen_between: bool
 ) -> None:
-    reader = Reader(tmp_path, "app.log*")
+    reader = Follower(tmp_path, "app.log*")
     put(log, LONG)
     reader.read()
     put(log, b"only in the copy\n")
@@ -213,7 +216,7 @@ def test_copy_and_truncate_reads_what_only_the_copy_holds(
 
 
 def test_a_copy_half_written_is_no_new_file(tmp_path: Path, log: Path) -> None:
-    reader = Reader(tmp_path, "app.log*")
+    reader = Follower(tmp_path, "app.log*")
     put(log, LONG)
     reader.read()
     put(tmp_path / "app.log.1", LONG[:1500])
@@ -221,7 +224,7 @@ def test_a_copy_half_written_is_no_new_file(tmp_path: Path, log: Path) -> None:
 
 
 def test_files_that_begin_alike_are_different_files(tmp_path: Path) -> None:
-    reader = Reader(tmp_path, "*.log")
+    reader = Follower(tmp_path, "*.log")
     for name in ("a.log", "b.log"):
         put(tmp_path / name, LONG)
     assert reader.read() == LINES * 2
@@ -229,7 +232,7 @@ def test_files_that_begin_alike_are_different_files(tmp_path: Path) -> None:
 
 
 def test_a_deleted_file_whose_inode_comes_back(tmp_path: Path, log: Path) -> None:
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     for number in range(5):
         put(log, b"start\n%d\n" % number)
         assert reader.read() == [b"start", b"%d" % number]
@@ -243,7 +246,7 @@ def test_a_symbolic_link_that_is_turned(tmp_path: Path, log: Path) -> None:
     for name in ("a", "b"):
         put(tmp_path / name, name.encode() + b"\n")
     log.symlink_to(tmp_path / "a")
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     assert reader.read() == [b"a"]
     put(tmp_path / "a", b"more\n")
     draft = tmp_path / "draft"
@@ -256,7 +259,7 @@ def test_two_names_of_one_file_are_one_file(tmp_path: Path, log: Path) -> None:
     put(log, b"one\n")
     (tmp_path / "app.log.hard").hardlink_to(log)
     (tmp_path / "app.log.soft").symlink_to(log)
-    assert Reader(tmp_path, "app.log*").read() == [b"one"]
+    assert Follower(tmp_path, "app.log*").read() == [b"one"]
 
 
 def test_folders_pipes_and_compressed_files_are_left_alone(tmp_path: Path, log: Path) -> None:
@@ -264,12 +267,12 @@ def test_folders_pipes_and_compressed_files_are_left_alone(tmp_path: Path, log: 
     (tmp_path / "app.log.d").mkdir()
     os.mkfifo(tmp_path / "app.log.pipe")
     put(tmp_path / "app.log.2.gz", b"\x1f\x8b\x08\x00rest\n")
-    assert Reader(tmp_path, "app.log*").read() == [b"one"]
+    assert Follower(tmp_path, "app.log*").read() == [b"one"]
 
 
 def test_starting_at_the_end_is_for_the_first_start_only(tmp_path: Path, log: Path) -> None:
     put(log, b"old\nhalf")
-    reader = Reader(tmp_path, "*.log", start="end")
+    reader = Follower(tmp_path, "*.log", start="end")
     assert reader.read() == []
     put(log, b" a line\nnew\n")
     put(tmp_path / "later.log", b"later\n")
@@ -282,7 +285,7 @@ def test_starting_at_the_end_is_for_the_first_start_only(tmp_path: Path, log: Pa
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_line_too_long_is_cut_flagged_and_skipped(tmp_path: Path, log: Path, restart: bool) -> None:
-    reader = Reader(tmp_path, limit=100)
+    reader = Follower(tmp_path, limit=100)
     put(log, b"short\n" + b"x" * 700_000)
     assert reader.read() == [b"short", b"x" * 100]
     if restart:
@@ -299,11 +302,11 @@ def test_many_files_are_all_read_with_few_of_them_open(tmp_path: Path, monkeypat
     monkeypatch.setattr("collectors.tail._OPEN", 10)
     for number in range(100):
         put(tmp_path / f"{number}.log", b"%d\nhalf" % number)
-    reader = Reader(tmp_path, "*.log")
+    reader = Follower(tmp_path, "*.log")
     for _ in range(12):
         reader.read()
     assert sorted(record.data for record in reader.handed) == sorted(b"%d" % number for number in range(100))
-    assert sum(file.handle is not None for file in reader.tail._files.values()) <= 20
+    assert sum(file.content is not None for file in reader.tail._files.values()) <= 20
     put(tmp_path / "7.log", b" more\n")
     assert reader.read() == [b"half more"]
 
@@ -312,7 +315,7 @@ def test_a_large_file_does_not_hold_up_a_small_one(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("collectors.tail._BUDGET", 10_000)
     put(tmp_path / "a.log", LONG * 2_000)
     put(tmp_path / "z.log", b"small\n")
-    reader = Reader(tmp_path, "*.log", limit=1_000)
+    reader = Follower(tmp_path, "*.log", limit=1_000)
     polls = 0
     while b"small" not in [record.data for record in reader.tail.poll()]:
         reader.tail.commit()
@@ -330,7 +333,7 @@ def test_a_file_that_cannot_be_read_holds_up_no_other_and_loses_nothing(
 ) -> None:
     put(tmp_path / "a.log", b"a1\n")
     put(tmp_path / "b.log", b"b1\n")
-    reader = Reader(tmp_path, "*.log")
+    reader = Follower(tmp_path, "*.log")
     assert sorted(reader.read()) == [b"a1", b"b1"]
     sick = (tmp_path / "a.log").stat().st_ino
     before = descriptors()
@@ -358,7 +361,7 @@ def test_a_file_that_cannot_be_read_holds_up_no_other_and_loses_nothing(
 
 
 def test_a_damaged_checkpoint_is_told(tmp_path: Path, log: Path) -> None:
-    reader = Reader(tmp_path)
+    reader = Follower(tmp_path)
     put(log, b"one\n")
     reader.read()
     reader.memory.write_bytes(b'[{"lane":')
@@ -371,7 +374,7 @@ def test_an_unreadable_file_is_told_and_the_others_are_read(
 ) -> None:
     put(log, b"one\n")
     (tmp_path / "app.log.loop").symlink_to(tmp_path / "app.log.loop")
-    reader = Reader(tmp_path, "app.log*")
+    reader = Follower(tmp_path, "app.log*")
     assert reader.read() == [b"one"]
     reader.read()
     assert caplog.text.count("app.log.loop: cannot be read") == 1
@@ -394,7 +397,7 @@ def test_any_history_gives_every_line_once(steps: list[tuple[str, int]]) -> None
     with TemporaryDirectory() as name:
         folder = Path(name)
         log, number, rotations = folder / "app.log", 0, 0
-        reader = Reader(folder, "app.log*", linger=1e9)
+        reader = Follower(folder, "app.log*", linger=1e9)
         put(log, LONG)  # long enough that a copy is known as one
         reader.read()
         for step, count in [*steps, ("write", 1), ("poll", 0)]:
