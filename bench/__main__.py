@@ -1,6 +1,6 @@
 """Runs all benchmarks, or those named: `python -m bench startup bus parsers stages rules flow latency fresh`.
 
-`python -m bench correlation` and `python -m bench cluster` take longer, have options, and run alone.
+`python -m bench correlation`, `cluster` and `listeners` take longer, have options, and run alone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 
-from bench import bus, cluster, correlation, flow, fresh, latency, parsers, rules, stages, startup
+from bench import bus, cluster, correlation, flow, fresh, latency, listeners, parsers, rules, stages, startup
 
 ALL = {
     "startup": startup.main,
@@ -30,6 +30,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["cluster"]:
         cluster.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["listeners"]:
+        listeners.main(sys.argv[2:])
         return
     named = sys.argv[1:] or list(ALL)
     unknown = [name for name in named if name not in ALL]
