@@ -9,6 +9,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import Literal
 
@@ -217,7 +218,7 @@ def event_of(source: Source, raw: Raw, parser: Parser, mask: Callable[[Event], E
         parsed.setdefault("almena.app.event_id", own)
     event = mask(parsed)
     event["event.id"] = f"{source.name}:{raw.lane}:{raw.seq}"
-    event["event.created"] = format_time(raw.received)
+    event["event.created"] = _stamp(raw.received)
     event["organization.id"] = source.agency
     event["almena.source.name"] = source.name
     if source.unauthenticated:
@@ -232,6 +233,9 @@ def event_of(source: Source, raw: Raw, parser: Parser, mask: Callable[[Event], E
     if raw.truncated:
         event["log.flags"] = ["truncated"]
     return event
+
+
+_stamp = lru_cache(maxsize=64)(format_time)  # records that were received together have one time
 
 
 def _clean(text: str) -> str:
