@@ -32,6 +32,11 @@ CONNECTIONS_REFUSED = Counter(
 EVENTS_PARSE_ERRORS = Counter(
     "almena_events_parse_errors_total", "Records that became dead letters.", ["source", "parser"]
 )
+EVENTS_RECOGNISED = Counter(
+    "almena_events_recognised_total",
+    "Records of sources with the parser auto, by format.",
+    ["source", "format"],
+)
 EVENTS_REPEATED = Counter("almena_events_repeated_total", "Records seen before and left out by detect.", ["source"])
 EVENTS_LATE = Counter("almena_events_late_total", "Events too late for live windows.", ["source"])
 EVENTS_FUTURE = Counter("almena_events_future_total", "Events from the future, clamped to the append time.", ["source"])

@@ -157,6 +157,18 @@ def parse(file: Path, parser: str, zone: str) -> int:
     return 1 if totals.dead else 0
 
 
+def guess(file: Path, zone: str) -> int:
+    """Say what a file is made of; 1 when less than all of it is understood."""
+    from almena.app import guessing
+
+    _check_zone(zone)
+    (path,) = replaying.files_of([file])[:1] or [file]
+    config = configuration(None)
+    found = guessing.guess(path, zone, masking("auto", config))
+    guessing.show(found, path, config.language)
+    return 0 if found.understood == found.records else 1
+
+
 def _check_zone(zone: str) -> None:
     try:
         ZoneInfo(zone)

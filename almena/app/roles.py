@@ -73,11 +73,14 @@ def collect(config: Config) -> None:
     from collectors.enrich import Enricher
     from collectors.intake import Intake
     from collectors.parsers import PARSERS
+    from collectors.recognition import Recogniser
 
     secret = secret_of(config)
     bus = spooled(config) if config.bus.startswith("kafka") else bus_of(config, member("collect"))
     enrich, mask = Enricher(config.enrich), Masker(secret.derive("masking")).mask
-    intake = Intake(bus, parsers=PARSERS, mask=lambda event: mask(enrich(event)), seal=secret.seal)
+    intake = Intake(
+        bus, parsers={**PARSERS, "auto": Recogniser()}, mask=lambda event: mask(enrich(event)), seal=secret.seal
+    )
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -132,11 +132,12 @@ def parse(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of records.", show_default=False)],
     parser: Annotated[str, typer.Option(help="A parser's name, evtx, pcap or auto.")] = "auto",
     zone: Annotated[str, typer.Option(help="Time zone of times written without one.")] = "America/Mexico_City",
+    guess: Annotated[bool, typer.Option("--guess", help="Say what the file is made of instead.")] = False,
 ) -> None:
-    """Print the ECS event of each record, masked as it would be stored."""
-    from almena.app.offline import parse as run
+    """Print the ECS event of each record, masked as it would be stored; or say what formats a file is made of."""
+    from almena.app import offline
 
-    raise typer.Exit(run(file, parser, zone))
+    raise typer.Exit(offline.guess(file, zone) if guess else offline.parse(file, parser, zone))
 
 
 app.add_typer(operators_app)
