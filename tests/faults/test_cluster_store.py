@@ -87,7 +87,7 @@ def each_in_turn(proxy: FaultyProxy, seconds: float, names: list[str]) -> Distur
             time.sleep(max(0.0, began + seconds - time.monotonic()))
             place.wait_for(lambda before=before: proxy.failed > before, f"{name}: nobody felt it")
             proxy.heal()
-            proxy.fail(refuse_what_holds(VICTIM.encode()), path="_bulk")
+            proxy.fail(refuse_what_holds(f'{VICTIM}"'.encode()), path="_bulk")
             time.sleep(seconds / 4)
 
     return disturb
@@ -101,7 +101,7 @@ def go_through(folder: Path, kafka: str, elasticsearch: str, batches: int, secon
         FaultyProxy(elasticsearch) as proxy,
         clustered(folder / "rough", kafka, proxy.url, remove=elasticsearch) as place,
     ):
-        proxy.fail(refuse_what_holds(VICTIM.encode()), path="_bulk")
+        proxy.fail(refuse_what_holds(f'{VICTIM}"'.encode()), path="_bulk")
         rough = play(place, batches, start, each_in_turn(proxy, seconds, names), seed=seed, pause=0.1)
         assert set(place.restarts.values()) == {0}, place.restarts
         partial = [alert for alert in place.alerts() if "almena.alert.refused" in alert]
