@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from almena.event import Event
@@ -120,3 +121,33 @@ def put_user(event: Event, value: str | None, name: str = "user") -> None:
     event[f"{name}.name"] = user
     if domain:
         event[f"{name}.domain"] = domain.rstrip("\\")
+
+
+_URL = re.compile(
+    r"(?:([A-Za-z][A-Za-z0-9+.-]{0,31}):)?(?://(?:([^/?#@\s]{0,256})@)?(\[[^\]/?#\s]{1,64}\]|[^/?#:\s]{0,255})(?::(\d{0,5}))?)?"
+    r"([^?#]*)(?:\?([^#]*))?(?:#(.*))?",
+    re.ASCII | re.DOTALL,
+)
+
+
+def put_url(event: Event, value: str | None) -> None:
+    """Set `url.original` and its parts; what has no `//` and does not begin with `/` is read as `host/path`."""
+    text = given(value)
+    if text is None:
+        return
+    event["url.original"] = text
+    rooted = text if "//" in text[:64] or text[0] in "/?*" else f"//{text}"
+    found = _URL.match(rooted)
+    if found is None:
+        return
+    scheme, _, host, port, path, query, fragment = found.groups()
+    for name, part in (
+        ("url.scheme", scheme),
+        ("url.domain", host.strip("[]") if host else host),
+        ("url.path", path),
+        ("url.query", query),
+        ("url.fragment", fragment),
+    ):
+        if part:
+            event[name] = part
+    put_port(event, "url.port", port)
