@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ _CONFIGURATION = """
 global(workDirectory="{folder}" {options})
 module(load="imfile")
 {modules}
-input(type="imfile" file="{folder}/input.log" tag="prueba" severity="info" facility="local0")
+input(type="imfile" file="{folder}/input.log" tag="prueba:" severity="info" facility="local0")
 action({action} action.resumeRetryCount="-1" action.resumeInterval="1" queue.type="linkedList" queue.size="100000")
 """
 
@@ -51,8 +51,10 @@ class Rsyslog:
         return (self._folder / "rsyslogd.out").read_text("utf-8", "replace")
 
 
-@contextlib.contextmanager
-def rsyslog(folder: Path, action: str, *, modules: Sequence[str] = (), options: str = "") -> Iterator[Rsyslog]:
+@contextlib.asynccontextmanager
+async def rsyslog(
+    folder: Path, action: str, *, modules: Sequence[str] = (), options: str = ""
+) -> AsyncIterator[Rsyslog]:
     """Run one with this output action; `modules` are loaded, `options` are of the `global` statement."""
     folder.mkdir(exist_ok=True)
     (folder / "input.log").touch()
@@ -60,12 +62,14 @@ def rsyslog(folder: Path, action: str, *, modules: Sequence[str] = (), options: 
     loaded = "\n".join(f'module(load="{name}")' for name in modules)
     configuration.write_text(_CONFIGURATION.format(folder=folder, options=options, modules=loaded, action=action))
     command = ["rsyslogd", "-n", "-f", str(configuration), "-i", str(folder / "pid"), "-C"]
-    with (folder / "rsyslogd.out").open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+    with (folder / "rsyslogd.out").open("wb") as out:
+        process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
         try:
             yield Rsyslog(folder)
-        finally:
+        finally:  # whoever it sends to must go on meanwhile, to answer its last word
             process.terminate()
             try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
+                await asyncio.wait_for(process.wait(), 10)
+            except TimeoutError:
                 process.kill()
+                await process.wait()

@@ -222,7 +222,7 @@ def test_rsyslog_loses_nothing_when_the_collector_is_restarted_in_the_middle(tmp
         collector = relp()
         async with running(collector, sinks[0]) as (_, port):
             pass
-        with rsyslog(tmp_path / "rsyslog", action(port), modules=["omrelp"]) as sender:
+        async with rsyslog(tmp_path / "rsyslog", action(port), modules=["omrelp"]) as sender:
             for number, sink in enumerate(sinks):
                 sender.write(lines[number * 10_000 : (number + 1) * 10_000])
                 async with running(relp(listen=f"127.0.0.1:{port}"), sink):
