@@ -101,7 +101,8 @@ class Format:
         """The event of a JSON object, added to what the header said; raises ParseError."""
         assert self.convert is not None
         event |= self.convert(document, context)
-        event.setdefault("@timestamp", format_time(context.received))
+        if "@timestamp" not in event:
+            event["@timestamp"] = format_time(context.received)
         event.setdefault("event.kind", "event")
         event.setdefault("event.dataset", self.dataset)
         return event

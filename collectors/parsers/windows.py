@@ -8,6 +8,7 @@ the `evtx` package and most converters write it) and flat records (NXLog, WEF ex
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from almena.clock import format_time
@@ -18,6 +19,7 @@ from collectors.parsers import windows_fields
 from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant, number
 from collectors.parsers.ecs import disarm
 from collectors.parsers.format import Format
+from collectors.parsers.windows_channels import DEFENDER
 
 _CHANNELS = {
     "security": ("Security", "security"),
@@ -132,6 +134,9 @@ def convert(document: dict[str, Any], context: Context) -> Event:
         raise ParseError("a Windows event without a number as its event id")
     record.system["event_id"] = code
     dataset = _dataset(record)
+    if dataset == DEFENDER:
+        # Winlogbeat writes its data with underscores where Defender has spaces.
+        record = record._replace(data={name.replace("_", ""): text for name, text in record.data.items()})
     event: Event = dict(record.extra)
     for name, value in record.system.items():
         if value not in (None, ""):
@@ -198,8 +203,15 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 def _attributes(value: Any) -> dict[str, Any]:
     """An element's attributes, as converters of XML write them: under `#attributes`, with `@`, or bare."""
-    found = _mapping(value)
-    return {name.lstrip("@"): item for name, item in _mapping(found.get("#attributes", found)).items()}
+    if not isinstance(value, dict):
+        return {}
+    found = value.get("#attributes", value)
+    if not isinstance(found, dict):
+        return {}
+    for name in found:
+        if name[:1] == "@":
+            return {name.lstrip("@"): item for name, item in found.items()}
+    return found
 
 
 def _content(value: Any) -> Any:
@@ -223,28 +235,40 @@ def _evtx(event: dict[str, Any]) -> Record:
         "opcode": given(system.get("Opcode")),
         "keywords": given(system.get("Keywords")),
         "version": number(_content(system.get("Version"))),
-        "activity_id": given(_attributes(system.get("Correlation")).get("ActivityID")),
-        "user.identifier": given(_attributes(system.get("Security")).get("UserID")),
     }
+    if (correlation := system.get("Correlation")) is not None:
+        facts["activity_id"] = given(_attributes(correlation).get("ActivityID"))
+    if (security := system.get("Security")) is not None:
+        facts["user.identifier"] = given(_attributes(security).get("UserID"))
     data = _event_data(event.get("EventData"))
-    for template in _mapping(event.get("UserData")).values():
-        data |= _event_data(template)
+    if "UserData" in event:
+        for template in _mapping(event["UserData"]).values():
+            data |= _event_data(template)
     level = _LEVELS.get(number(_content(system.get("Level"))) or 0)
-    message = given(_mapping(event.get("RenderingInfo")).get("Message"))
+    rendering = event.get("RenderingInfo")
+    message = None if rendering is None else given(_mapping(rendering).get("Message"))
     times = (_attributes(created).get("SystemTime"), created if isinstance(created, str) else None)
     return Record(facts, data, {}, message, level, None, times)
+
+
+@lru_cache(maxsize=8_192)
+def _plain_name(name: str) -> str:
+    return _NAME.sub("", name[:1_024])
 
 
 def _event_data(value: Any) -> dict[str, str]:
     """Names and texts of `EventData`, `UserData` or `event_data`; unnamed values become `param1`, `param2`, ..."""
     found: dict[str, str] = {}
     for name, item in _mapping(value).items():
-        if name in ("#attributes", "xmlns") or item is None:
+        if isinstance(item, str) and name != "Data":
+            if name != "xmlns":
+                found[_plain_name(name)] = item
+        elif name == "#attributes" or item is None:
             continue
-        if name == "Data":
+        elif name == "Data":
             found |= _data_elements(item)
         else:
-            found[_NAME.sub("", name)] = _text(_content(item) if isinstance(item, dict) and "#text" in item else item)
+            found[_plain_name(name)] = _text(_content(item) if isinstance(item, dict) and "#text" in item else item)
     return found
 
 
@@ -256,7 +280,7 @@ def _data_elements(item: Any) -> dict[str, str]:
     for element in content if isinstance(content, list) else [content]:
         attributes = _attributes(element)
         if "Name" in attributes:
-            found[_NAME.sub("", as_text(attributes["Name"]))] = _text(_content(element))
+            found[_plain_name(as_text(attributes["Name"]))] = _text(_content(element))
         elif element is not None:
             unnamed.append(_text(element))
     for index, text in enumerate(unnamed[:MAX_FIELDS], start=1):
@@ -267,6 +291,10 @@ def _data_elements(item: Any) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if type(value) is int:
+        return str(value)
     if isinstance(value, list):
         return "\n".join(as_text(item) for item in value)
     return "" if value is None else as_text(value)
@@ -279,9 +307,9 @@ def _winlogbeat(document: dict[str, Any]) -> Record:
     extra: Event = {}
     for name, value in fields.items():
         if name.startswith("winlog.event_data."):
-            data[_NAME.sub("", name[18:])] = _text(value)
+            data[_plain_name(name[18:])] = _text(value)
         elif name.startswith("winlog.user_data."):
-            data.setdefault(_NAME.sub("", name[17:]), _text(value))
+            data.setdefault(_plain_name(name[17:]), _text(value))
         elif name.startswith("winlog."):
             system[name[7:]] = value
         elif name != "@timestamp" and not name.startswith("@metadata."):
@@ -297,18 +325,21 @@ def _winlogbeat(document: dict[str, Any]) -> Record:
 
 
 def _nxlog(document: dict[str, Any]) -> Record:
-    fields = flat(document)
+    nested = any(isinstance(value, (dict, list)) for value in document.values())
+    fields = flat(document) if nested or len(document) > MAX_FIELDS else document
     system: Event = {}
     data: dict[str, str] = {}
     # NXLog overwrites an event's own EventType with the log's and keeps the other under this (misspelt) name.
     own_type = "EventTypeOrignal" in fields or given(fields.get("EventType")) not in _NXLOG_TYPES
     for name, value in fields.items():
+        if value is None:
+            continue
         if name in _FLAT:
             system[_FLAT[name]] = value if name == "Version" else given(value)
         elif name == "EventType" and not own_type:
             system["event_type"] = given(value)
         elif name not in _ADDED:
-            data[_NAME.sub("", name)] = _text(value)
+            data[_plain_name(name)] = _text(value)
     if own_type:
         system["event_type"] = given(fields.get("EventTypeOrignal"))
     system["version"] = number(system.get("version"))

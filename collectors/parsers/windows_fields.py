@@ -7,225 +7,131 @@ from functools import lru_cache
 from typing import Any
 
 from almena.event import Event
-from collectors.parsers.common import address, given, number
-from collectors.parsers.windows_meanings import DEFENDER, MEANINGS, Meaning
+from collectors.parsers import windows_details, windows_sysmon
+from collectors.parsers.common import number
+from collectors.parsers.windows_channels import DEFENDER, DNS_SERVER
+from collectors.parsers.windows_meanings import MEANINGS
+from collectors.parsers.windows_table import NOTHING, Meaning
 
-_NOTHING = frozenset(("", "-", "%%1793", "S-1-0-0", "NULL SID", "(null)", "LOCAL"))
-_LOGON_TYPES = {
-    "2": "Interactive",
-    "3": "Network",
-    "4": "Batch",
-    "5": "Service",
-    "7": "Unlock",
-    "8": "NetworkCleartext",
-    "9": "NewCredentials",
-    "10": "RemoteInteractive",
-    "11": "CachedInteractive",
-    "12": "CachedRemoteInteractive",
-    "13": "CachedUnlock",
-}
-_HASHES = {"MD5": "hash.md5", "SHA1": "hash.sha1", "SHA256": "hash.sha256", "IMPHASH": "pe.imphash"}
-_TRANSPORTS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp"}
-_STATUS_IDS = frozenset(("4768", "4769", "4776"))
-_DNS_CODES = {"0": "NOERROR", "9003": "NXDOMAIN", "9002": "SERVFAIL", "9005": "REFUSED", "9501": "NOERROR"}
+_BY_STATUS = frozenset(("4768", "4769", "4770", "4776"))
+_USERS = ("user.name", "user.target.name", "user.effective.name")
+_AUDITS = {"AUDIT_SUCCESS": "success", "AUDIT_FAILURE": "failure", "Success Audit": "success"}
+_AUDITS |= {"Audit Success": "success", "Audit Failure": "failure", "Failure Audit": "failure"}
+_AUDITS |= {"Auditoría correcta": "success", "Error de auditoría": "failure", "Auditoría errónea": "failure"}
+_SUCCESS, _FAILURE = 0x0020000000000000, 0x0010000000000000
+"""Bits of the keywords of an audit."""
 
 
 def enrich(event: Event, dataset: str, code: str, data: Mapping[str, str], category: str | None) -> None:
     """Add the ECS fields that the event's id and data give; what is `-` in the data is missing in ECS."""
-    meaning = MEANINGS.get(dataset, {}).get(code)
-    if meaning is None:
-        if category is not None:
-            event.setdefault("event.action", category)
-    else:
+    meanings = MEANINGS.get(dataset)
+    meaning = meanings.get(code) if meanings is not None else None
+    if meaning is not None:
         event["event.action"] = meaning.action
-        event["event.category"] = list(meaning.category)
-        event["event.type"] = list(meaning.type)
-        for field, datum in meaning.copies:
-            _copy(event, field, data.get(datum))
+        event["event.category"] = [*meaning.category]
+        event["event.type"] = [*meaning.type]
+        for field, datum, convert in meaning.copies:
+            value: Any = data.get(datum)
+            if value is None or value in NOTHING:
+                continue
+            if convert is None or (value := convert(value)) is not None:
+                event[field] = value
+    elif category is not None:
+        event.setdefault("event.action", category)
     outcome = _outcome(event, code, data, meaning)
     if outcome is not None:
         event["event.outcome"] = outcome
     more = _MORE.get(dataset)
     if more is not None:
         more(event, code, data)
-    _names(event)
-
-
-def _copy(event: Event, field: str, value: str | None) -> None:
-    if value is None or value in _NOTHING:
-        return
-    found: Any = value
-    if field.endswith(".ip"):
-        found = address(value)
-    elif field.endswith((".pid", ".port")):
-        found = number(value)
-        if found is not None and found <= 0:
-            found = None
-    elif field.endswith(".entity_id"):
-        found = value.strip("{}")
-    if found is not None:
-        event[field] = found
+    elif meaning is not None:
+        windows_details.other(event, code, data)
+    _parts(event)
 
 
 def _outcome(event: Event, code: str, data: Mapping[str, str], meaning: Meaning | None) -> str | None:
     if meaning is not None and meaning.outcome is not None:
         return meaning.outcome
-    if code in _STATUS_IDS and "Status" in data:
+    if code in _BY_STATUS and "Status" in data:
         return "success" if number(data["Status"]) == 0 else "failure"
     audit = event.get("winlog.event_type") or event.get("winlog.keywords")
     if isinstance(audit, list):
         audit = audit[0] if audit else None
-    if audit in ("AUDIT_SUCCESS", "Audit Success"):
-        return "success"
-    if audit in ("AUDIT_FAILURE", "Audit Failure"):
-        return "failure"
-    bits = number(audit)
-    if bits is not None and bits & 0x0030000000000000:
-        return "failure" if bits & 0x0010000000000000 else "success"
+    if audit is None:
+        return None
+    if isinstance(audit, str):
+        known = _AUDITS.get(audit)
+        if known is not None:
+            return known
+    bits = _bits(audit)
+    if bits & (_SUCCESS | _FAILURE):
+        return "failure" if bits & _FAILURE else "success"
     return None
 
 
-def _security(event: Event, code: str, data: Mapping[str, str]) -> None:
-    kind = data.get("LogonType")
-    if kind in _LOGON_TYPES:
-        event["winlog.logon.type"] = _LOGON_TYPES[kind]
-    if code == "4625":
-        for part, datum in (("status", "Status"), ("sub_status", "SubStatus"), ("reason", "FailureReason")):
-            _copy(event, f"winlog.logon.failure.{part}", data.get(datum))
-    elif code in ("4768", "4769", "4770") and "user.name" in event:
-        event["user.name"] = str(event["user.name"]).partition("@")[0]
-    elif "MemberName" in data and "group.name" in event:
-        _copy(event, "user.target.name", _common_name(data["MemberName"]))
-    elif code in ("5140", "5145") and (share := given(data.get("ShareName"))) is not None:
-        rest = given(data.get("RelativeTargetName"))
-        event["file.path"] = share if rest in (None, "\\") else f"{share}\\{rest}"
-    elif code in ("4656", "4663", "4657") and (path := given(data.get("ObjectName"))) is not None:
-        field = {"File": "file.path", "Key": "registry.path"}.get(data.get("ObjectType", "Key"))
-        if field is not None:
-            event[field] = path
-    elif code in ("5156", "5157", "5158"):
-        _flow(event, data)
-
-
-def _flow(event: Event, data: Mapping[str, str]) -> None:
-    event["network.direction"] = {"%%14592": "ingress", "%%14593": "egress"}.get(data.get("Direction", ""), "unknown")
-    transport = _TRANSPORTS.get(data.get("Protocol", ""))
-    if transport is not None:
-        event["network.transport"] = transport
-    if data.get("Direction") == "%%14592":
-        # Windows writes its own side first; of what comes in, the source is the other.
-        for part in ("ip", "port"):
-            ours, theirs = event.pop(f"source.{part}", None), event.pop(f"destination.{part}", None)
-            if theirs is not None:
-                event[f"source.{part}"] = theirs
-            if ours is not None:
-                event[f"destination.{part}"] = ours
-
-
-def _common_name(name: str) -> str | None:
-    """`ana` of `CN=ana,OU=Finanzas,DC=...`; a name of another form as it is."""
-    return name[3:].partition(",")[0] if name[:3].upper() == "CN=" else name
-
-
-def _sysmon(event: Event, code: str, data: Mapping[str, str]) -> None:
-    user = given(data.get("User") or data.get("SourceUser"))
-    if user is not None:
-        domain, found, name = user.rpartition("\\")
-        event["user.name"] = name
-        if found:
-            event["user.domain"] = domain
-    hashes = data.get("Hashes") or data.get("Hash")
-    if hashes:
-        where = "process" if code in ("1", "23", "26") else "file"
-        for part in hashes[:1_024].split(",", 8):
-            kind, _, value = part.partition("=")
-            if kind in _HASHES and value.strip("0"):
-                event[f"{where}.{_HASHES[kind]}"] = value.lower()
-    if code == "3":
-        outward = data.get("Initiated", "").lower() == "true"
-        event["network.direction"] = "egress" if outward else "ingress"
-        event["network.type"] = "ipv6" if data.get("DestinationIsIpv6", "").lower() == "true" else "ipv4"
-    elif code in ("12", "13", "14"):
-        _registry(event, data)
-    elif code == "22":
-        _dns(event, data)
-
-
-def _registry(event: Event, data: Mapping[str, str]) -> None:
-    path = str(event.get("registry.path", ""))
-    hive, _, rest = path.partition("\\")
-    if hive in ("HKLM", "HKU", "HKCR", "HKCU", "HKCC"):
-        event["registry.hive"], event["registry.key"] = hive, rest
-    if data.get("EventType") in ("SetValue", "DeleteValue"):
-        event["registry.value"] = path.rpartition("\\")[2]
-    if (details := given(data.get("Details"))) is not None:
-        event["registry.data.strings"] = [details]
-
-
-def _dns(event: Event, data: Mapping[str, str]) -> None:
-    event["network.protocol"] = "dns"
-    status = _DNS_CODES.get(data.get("QueryStatus", ""))
-    if status is not None:
-        event["dns.response_code"] = status
-    parts = data.get("QueryResults", "")[:8_192].split(";", 256)
-    resolved = [found for part in parts if (found := address(part.strip())) is not None]
-    if resolved:
-        event["dns.resolved_ip"] = resolved
-
-
-def _powershell(event: Event, code: str, data: Mapping[str, str]) -> None:
-    """The host's command line and the user, which PowerShell writes as lines of text in the event's context."""
-    context = data.get("ContextInfo") or data.get("Data") or ""
-    if not context and code in ("400", "403", "600", "800"):
-        context = str(event.get("message", ""))
-    for line in context[:65_536].split("\n"):
-        name, found, value = line.partition("=")
-        key, value = name.strip().replace(" ", ""), value.strip()
-        if not found or not value:
-            continue
-        if key == "HostApplication":
-            event["process.command_line"] = value
-        elif key in ("User", "UserId"):
-            domain, found, user = value.rpartition("\\")
-            event["user.name"] = user
-            if found:
-                event["user.domain"] = domain
-
-
-def _defender(event: Event, code: str, data: Mapping[str, str]) -> None:
-    """The first file of `containerfile:_C:\\a.zip; file:_C:\\a.zip->b.exe`, which is how Defender says where."""
-    for part in data.get("Path", "")[:8_192].split(";", 16):
-        kind, found, path = part.strip().partition(":_")
-        if found and kind == "file" and path:
-            event["file.path"] = path
-            return
+def _bits(audit: Any) -> int:
+    """The keywords' bits, however they are written; 0 for text."""
+    if isinstance(audit, str) and len(audit) <= 20 and audit.removeprefix("-").isascii():
+        digits = audit.removeprefix("-")
+        try:
+            return int(audit, 16 if digits[:2] == "0x" else 10)
+        except ValueError:
+            return 0
+    return audit if isinstance(audit, int) else 0
 
 
 _MORE: dict[str, Callable[[Event, str, Mapping[str, str]], None]] = {
-    "security": _security,
-    "sysmon": _sysmon,
-    "powershell": _powershell,
-    DEFENDER: _defender,
+    "security": windows_details.security,
+    "sysmon": windows_sysmon.more,
+    "powershell": windows_details.powershell,
+    "microsoft-windows-dns-client/operational": windows_details.dns_client,
+    DEFENDER: windows_details.defender,
+    DNS_SERVER: windows_details.dns_server,
 }
 
 
 @lru_cache(maxsize=4_096)
-def _base(path: str) -> tuple[str, str]:
-    """A path's last part and its extension."""
-    name = path.replace("/", "\\").rpartition("\\")[2]
+def _base(path: str) -> tuple[str, str, str]:
+    """A path's directory, last part and its extension."""
+    slash = path.rfind("\\")
+    if slash < 0:
+        slash = path.rfind("/")
+    name = path[slash + 1 :]
     stem, found, extension = name.rpartition(".")
-    return name, extension.lower() if found and stem else ""
+    return path[:slash] if slash > 0 else "", name, extension.lower() if found and stem else ""
 
 
-def _names(event: Event) -> None:
+def _parts(event: Event) -> None:
+    """What follows from other fields: names of paths, users without their domain, addresses."""
     for prefix in ("process", "process.parent"):
         path = event.get(f"{prefix}.executable")
-        if isinstance(path, str) and len(path) <= 1_024 and (name := _base(path)[0]):
+        if isinstance(path, str) and len(path) <= 1_024 and (name := _base(path)[1]):
             event[f"{prefix}.name"] = name
     file = event.get("file.path")
     if isinstance(file, str) and len(file) <= 1_024:
-        name, extension = _base(file)
-        if name:
-            event["file.name"] = name
-        if extension:
-            event["file.extension"] = extension
+        directory, name, extension = _base(file)
+        for field, value in (("directory", directory), ("name", name), ("extension", extension)):
+            if value:
+                event[f"file.{field}"] = value
+    for field in _USERS:
+        user = event.get(field)
+        if isinstance(user, str) and ("\\" in user or "@" in user):
+            _user(event, field, user)
+    for side in ("source", "destination"):
+        known = event.get(f"{side}.ip") or event.get(f"{side}.domain")
+        if known is not None:
+            event.setdefault(f"{side}.address", known)
+
+
+def _user(event: Event, field: str, user: str) -> None:
+    r"""Take `DOMAIN\user` and `user@domain` apart; a domain that the event says otherwise stays."""
+    domain, found, name = user.rpartition("\\")
+    if found and name:
+        event[field], domain_field = name, field[:-4] + "domain"
+        if domain:
+            event[domain_field] = domain
+        return
+    name, found, domain = user.partition("@")
+    if found and name and domain:
+        event[field] = name
+        event.setdefault(field[:-4] + "domain", domain)

@@ -19,7 +19,7 @@ def test_dashes_and_null_sids_are_missing() -> None:
     assert not {"user.name", "user.id", "source.ip", "source.port", "process.pid"} & set(event)
 
 
-def test_inbound_connections_have_the_other_side_as_their_source() -> None:
+def test_the_source_of_what_comes_in_is_the_other_side_in_either_order() -> None:
     sides = {"SourceAddress": "10.0.0.1", "SourcePort": "445", "DestAddress": "10.0.0.2", "DestPort": "50000"}
     inbound = enriched("security", "5156", Direction="%%14592", Protocol="6", **sides)
     assert (inbound["source.ip"], inbound["destination.port"], inbound["network.direction"]) == (
@@ -27,6 +27,9 @@ def test_inbound_connections_have_the_other_side_as_their_source() -> None:
         445,
         "ingress",
     )
+    today = {"SourceAddress": "10.0.0.2", "SourcePort": "50000", "DestAddress": "10.0.0.1", "DestPort": "445"}
+    inbound = enriched("security", "5156", Direction="%%14592", Protocol="6", **today)
+    assert (inbound["source.ip"], inbound["destination.port"]) == ("10.0.0.2", 445)
     outbound = enriched("security", "5156", Direction="%%14593", Protocol="17", **sides)
     assert (outbound["source.ip"], outbound["destination.port"], outbound["network.transport"]) == (
         "10.0.0.1",
@@ -48,8 +51,11 @@ def test_tickets_succeed_by_their_status(code: str, status: str, outcome: str) -
     [
         ("0x8020000000000000", "success"),
         ("0x8010000000000000", "failure"),
-        ("-9214364837600034816", None),
+        ("-9214364837600034816", "success"),
+        ("9232379236109516800", "success"),
         (["Audit Failure"], "failure"),
+        ("Auditoría correcta", "success"),
+        ("٣", None),
         ("0x80000000000000", None),
     ],
 )

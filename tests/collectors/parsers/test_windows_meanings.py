@@ -22,6 +22,6 @@ def test_the_important_events_are_known(dataset: str, codes: str) -> None:
 def test_data_are_copied_to_fields_of_the_schema() -> None:
     for meanings in MEANINGS.values():
         for meaning in meanings.values():
-            for field, _ in meaning.copies:
+            for field, _, _ in meaning.copies:
                 assert field in fields() or field.startswith("winlog."), field
             assert meaning.outcome in (None, "success", "failure")
