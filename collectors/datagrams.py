@@ -9,8 +9,9 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import TypeAlias
 
 from almena.clock import now
 from almena.errors import ConfigError
@@ -33,6 +34,9 @@ _SO_RCVBUFFORCE = 33  # Linux: beyond net.core.rmem_max, for who may
 _SO_MEMINFO, _MEMINFO = 55, struct.Struct("9I")  # Linux: counters of a socket, the last are datagrams thrown away
 _COUNT_EVERY = 1.0
 
+Waiting: TypeAlias = tuple[bytes, tuple[str, int], int]
+"""A datagram, where it came from, and when."""
+
 
 def listening(listen: str, receive_buffer: int, where: str) -> socket.socket:
     """A bound socket with so many bytes of buffer, or as many as the system gives; raises ConfigError."""
@@ -54,22 +58,23 @@ class Datagrams:
     """One UDP socket: drained in the event loop's own thread, since nothing else keeps up with a flood.
 
     The kernel is emptied whatever happens behind; what cannot be handed on at once waits, by sender, and when there
-    is no room the largest sender loses its newest (`quota`), counted and reported as a flood.
+    is no room the largest sender loses its newest (`quota`), counted and reported as a flood. Who makes more of a
+    datagram than one record overrides `take`, and `count` where there is more to count.
     """
 
     def __init__(
         self, source: Source, sink: Sink, sock: socket.socket, *, backlog: int, cut: Callable[[bytes], Frame]
     ) -> None:
         """`backlog` bytes may wait; `cut` makes a message of a datagram, of nothing where it holds none."""
-        self._source = source
-        self._sink = sink
+        self.source = source
+        self.sink = sink
+        self.backlog: Backlog[Waiting] = Backlog(max(backlog, _LEAST_BACKLOG))
         self._sock = sock
         self._cut = cut
         self._loop = asyncio.get_running_loop()
         lanes = Lanes()
         self._open = contextlib.ExitStack()
         self._lanes = [self._open.enter_context(lanes.take()) for _ in range(_LANES)]
-        self._backlog: Backlog[tuple[bytes, tuple[str, int], int]] = Backlog(max(backlog, _LEAST_BACKLOG))
         self._arrived = asyncio.Event()
         self._lost = _lost(sock)
 
@@ -79,22 +84,22 @@ class Datagrams:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._hand_on())
-                group.create_task(self._count())
+                group.create_task(self._count_on())
         finally:
             self._loop.remove_reader(self._sock)
             deadline = time.monotonic() + _LAST_WORDS
             while self._drain() and time.monotonic() < deadline:
                 pass
-            self._count_lost()
+            self.count()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
-                    if rest := self._take(self._backlog.size):
-                        await self._sink.append(self._source, rest)
+                    if rest := self.take(self.backlog.size):
+                        await self.sink.append(self.source, rest)
 
     def _drain(self) -> bool:
         """Take what the kernel has, up to a turn; returns whether there may be more."""
         received = now()
-        receive, put = self._sock.recvfrom, self._backlog.put
+        receive, put = self._sock.recvfrom, self.backlog.put
         gone, more = 0, True
         for _ in range(_TURN):
             try:
@@ -103,10 +108,10 @@ class Datagrams:
                 more = False
                 break
             gone += put(place[0], (data, place, received), len(data) + _OVERHEAD)
-        share = self._backlog.size / self._backlog.bound
+        share = self.backlog.size / self.backlog.bound
         if gone or share >= _WORTH_TELLING:
-            self._sink.dropped(self._source, "quota", gone)
-            self._sink.filled(self._source, 1.0 if gone else share, lost=gone, sender=self._backlog.largest())
+            self.sink.dropped(self.source, "quota", gone)
+            self.sink.filled(self.source, 1.0 if gone else share, lost=gone, sender=self.backlog.largest())
         self._arrived.set()
         return more
 
@@ -114,33 +119,39 @@ class Datagrams:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._backlog:
-                if batch := self._take(_BATCH):
-                    await self._sink.append(self._source, batch)
+            while self.backlog:
+                if batch := self.take(_BATCH):
+                    await self.sink.append(self.source, batch)
 
-    def _take(self, limit: int) -> list[Raw]:
+    def take(self, limit: int) -> list[Raw]:
+        """Records of at most so many datagrams that wait."""
         records: list[Raw] = []
         empty = 0
-        for data, place, received in self._backlog.take(limit):
+        for data, place, received in self.backlog.take(limit):
             frame = self._cut(data)
             if frame.data:
-                origin, number = _sender(place[0], place[1])
-                records += self._lanes[number].number((frame,), received, origin)
+                records += self.number((frame,), place, received)
             else:
                 empty += 1
         if empty:
-            self._sink.dropped(self._source, "empty", empty)
+            self.sink.dropped(self.source, "empty", empty)
         return records
 
-    async def _count(self) -> None:
+    def number(self, frames: Iterable[Frame], place: tuple[str, int], received: int) -> list[Raw]:
+        """Records from that place, numbered on."""
+        origin, number = _sender(place[0], place[1])
+        return self._lanes[number].number(frames, received, origin)
+
+    async def _count_on(self) -> None:
         while True:
             await asyncio.sleep(_COUNT_EVERY)
-            self._count_lost()
+            self.count()
 
-    def _count_lost(self) -> None:
+    def count(self) -> None:
+        """Tell of what is lost; asked every second, and at the end."""
         before, self._lost = self._lost, _lost(self._sock)
         if self._lost != before:
-            self._sink.dropped(self._source, "kernel", (self._lost - before) % 2**32)
+            self.sink.dropped(self.source, "kernel", (self._lost - before) % 2**32)
 
 
 @lru_cache(maxsize=4096)
