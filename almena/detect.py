@@ -12,7 +12,7 @@ import msgspec
 from almena import metrics
 from almena.alert import Alert
 from almena.bus import ALERTS, DEAD, EVENTS, HITS, LEDGER, Record, Stored
-from almena.clock import FOREVER, MINUTE, SECOND, format_time
+from almena.clock import DAY, FOREVER, MINUTE, SECOND, format_time, parse_time
 from almena.dead import Seal, letter_of
 from almena.errors import ParseError
 from almena.event import Batch, Event, decode, event_time
@@ -38,6 +38,7 @@ MARKER = "marker"
 """The header of records that carry no event: `idle` moves event time on, `end` says nothing more will come."""
 
 _LEDGER_SECONDS = 1.0
+_FARTHEST = 366 * DAY
 _COUNTS = ("events", "repeats", "late", "future")
 
 Selection = Hit | Alert
@@ -208,6 +209,7 @@ class Detect:
         self._lanes.put(key, sequence)
         totals["events"] += 1
         event["event.ingested"] = format_time(record.time)
+        totals["delay"] = _typical(totals.get("delay"), _received(event, record.time) - moment)
         if moment > record.time + SKEW:
             totals["future"] += 1
             metrics.EVENTS_FUTURE.labels(source).inc()
@@ -255,6 +257,26 @@ class Detect:
         records = [source_record(source, self._partition, self._sources) for source in sorted(self._changed)]
         self._changed.clear()
         return records
+
+
+def _received(event: Event, appended: int) -> int:
+    """When the collector had it; the time of the append where that is not said."""
+    try:
+        return parse_time(event["event.created"])
+    except (KeyError, ParseError, TypeError):
+        return appended
+
+
+def _typical(known: int | None, sample: int) -> int:
+    """The delay that a source's quicker events have, microseconds, after one more; below zero its clock is ahead.
+
+    It follows quicker events at once and slower ones at leisure, so that neither a late batch nor a single lie moves
+    it far.
+    """
+    sample = max(-_FARTHEST, min(sample, _FARTHEST))
+    if known is None:
+        return sample
+    return known + (sample - known) // (8 if sample < known else 256)
 
 
 def source_record(source: str, partition: int, table: Table) -> Record:

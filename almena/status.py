@@ -182,6 +182,7 @@ def _source(name: str, agency: str) -> dict[str, Any]:
         "dead_letters": 0,
         "last_seen": None,
         "last_event": None,
+        "delay": None,
         "silent": False,
     }
 
@@ -240,6 +241,9 @@ def _add(source: dict[str, Any], document: Mapping[str, Any]) -> None:
     """Add the share of one partition."""
     for name in ("events", "late", "repeats", "future"):
         source[name] += int(document.get(f"almena.source.{name}", 0))
+    delay = document.get("almena.source.delay")
+    if isinstance(delay, int) and (source["delay"] is None or delay < source["delay"]):
+        source["delay"] = delay
     for name, field in (("last_seen", "last_ingested"), ("last_event", "last_event")):
         moment = document.get(f"almena.source.{field}")
         if moment and (source[name] is None or moment > source[name]):

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from almena.clock import MINUTE, parse_time
+from almena.clock import DAY, HOUR, MINUTE, SECOND, Span, parse_time
 from almena.console.visit import Visit
 from almena.store import DEAD, LEDGER, Document, Filter, Query, Scope, Store, Terms
 
@@ -30,6 +30,8 @@ class Source:
     future: int = 0
     last_event: str = ""
     last_ingested: str = ""
+    delay: int = 0
+    """How long its quicker events take to arrive, microseconds; below zero its clock is ahead."""
     dead: int = 0
     """Dead letters that wait for somebody."""
     drops: dict[str, int] = field(default_factory=dict)
@@ -42,6 +44,16 @@ class Source:
 
     silent: bool = False
     """It speaks less often than its configuration expects."""
+
+    @property
+    def ahead(self) -> Span | None:
+        """By how much its clock is ahead; None below a second, which is no more than imprecise."""
+        return _coarse(-self.delay) if self.delay < -SECOND else None
+
+    @property
+    def behind(self) -> Span | None:
+        """By how much its clock is behind, or all it says is late; None below a minute."""
+        return _coarse(self.delay) if self.delay > MINUTE else None
 
     def quiet(self, now: int, after: int) -> bool:
         """Whether nothing arrived for longer than `after` microseconds, which for some sources is ordinary."""
@@ -94,6 +106,12 @@ def _documents(store: Store, scope: Scope) -> Iterable[Document]:
             return
 
 
+def _coarse(span: int) -> Span:
+    """A length of time in the largest unit of which it has two."""
+    unit = next((unit for unit in (DAY, HOUR, MINUTE) if span >= 2 * unit), SECOND)
+    return Span(span // unit * unit)
+
+
 def _add(source: Source, document: Mapping[str, Any]) -> None:
     reason = document.get("almena.drop.reason")
     if reason is not None:
@@ -102,6 +120,8 @@ def _add(source: Source, document: Mapping[str, Any]) -> None:
         return
     for name in ("events", "repeats", "late", "future"):
         setattr(source, name, getattr(source, name) + int(document.get(f"almena.source.{name}") or 0))
+    delay = int(document.get("almena.source.delay") or 0)
+    source.delay = min(source.delay, delay) if source.delay else delay
     for name in ("last_event", "last_ingested"):
         setattr(source, name, max(getattr(source, name), str(document.get(f"almena.source.{name}") or "")))
 

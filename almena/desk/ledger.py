@@ -166,6 +166,7 @@ def _source(entry: Mapping[str, Any], moment: int) -> Document:
         "almena.source.first": format_time(_number(entry.get("first") or 0)),
         "almena.source.last_event": format_time(_number(entry.get("last_event") or 0)),
         "almena.source.last_ingested": format_time(_number(entry.get("last_ingested") or 0)),
+        "almena.source.delay": _number(entry.get("delay") or 0, -_LARGEST),
         **{f"almena.source.{name}": _number(entry.get(name) or 0) for name in counts},
     }
 
@@ -185,10 +186,10 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)[:_LONGEST].replace("\x00", "?")
 
 
-def _number(value: Any) -> int:
+def _number(value: Any, least: int = 0) -> int:
     """A count or a time; raises ValueError and TypeError for what is none."""
     number = int(value)
-    if not 0 <= number <= _LARGEST:
+    if not least <= number <= _LARGEST:
         raise ValueError("a number is out of range")
     return number
 

@@ -174,6 +174,19 @@ def test_the_future_is_clamped_and_said() -> None:
     assert ledger_of(outputs)["future"] == 1
 
 
+def test_how_far_a_clock_is_off_follows_the_quick_events_and_no_single_lie() -> None:
+    def delay(delays: list[int]) -> int:
+        work = detect()
+        events = [stored(n, START, event(START - late, n)) for n, late in enumerate(delays)]
+        return int(ledger_of(work.step(events))["delay"])
+
+    assert delay([SECOND]) == SECOND
+    assert delay([SECOND] * 50 + [HOUR]) < 20 * SECOND
+    assert delay([-MINUTE] * 50) == -MINUTE
+    assert 0 < delay([SECOND, HOUR] * 200) < 3 * MINUTE
+    assert delay([400 * DAY]) == 366 * DAY
+
+
 def test_a_failing_selector_costs_only_its_event() -> None:
     outputs = detect().step([stored(n, START, event(START, n, message="boom" if n == 1 else "")) for n in range(3)])
     assert len(hits_of(outputs)) == 2

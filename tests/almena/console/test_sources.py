@@ -6,7 +6,7 @@ from collections.abc import Callable
 import console_seed as seed
 from console_client import Clock, TestClient
 
-from almena.clock import HOUR, format_time
+from almena.clock import HOUR, MINUTE, format_time
 from almena.console.sources import sources
 from almena.store import LEDGER, Store
 
@@ -81,3 +81,23 @@ def test_every_page_announces_the_problems(sign_in: Callable[..., TestClient], s
     seed.ledger(store, clock.time)
     page = sign_in().get("/cola").text
     assert '▲</span>3<span class="hidden"> por atender</span>' in page
+
+
+def test_a_clock_that_is_wrong_is_said(sign_in: Callable[..., TestClient], store: Store, clock: Clock) -> None:
+    for name, delay in (("ahead", -3 * HOUR - 5), ("behind", 40 * MINUTE), ("right", 200_000)):
+        document = {
+            "@timestamp": format_time(clock.time),
+            "organization.id": "finanzas",
+            "almena.source.name": name,
+            "almena.source.partition": 0,
+            "almena.source.delay": delay,
+            "almena.source.last_event": format_time(clock.time),
+            "almena.source.last_ingested": format_time(clock.time),
+        }
+        store.create_many(LEDGER, {f"source/{name}/0": document})
+    rows = sign_in().get("/fuentes").text.split("<tbody>")[1].split("</tr>")
+    said = {re.findall(r'class="mono">([^<]+)<', row)[0]: row for row in rows if 'class="mono"' in row}
+    assert "reloj adelantado 3h" in said["ahead"]
+    assert re.search(r"llega 40.{0,8}después", said["behind"])
+    assert "reloj" not in said["right"]
+    assert "después" not in said["right"]
