@@ -55,6 +55,8 @@ class Format:
         if not self.known(line, 0) and header.begins(line):
             at = header.read(line, event, context, self.known)
         found = self.message(line, at, dict(event), context)
+        if found is None and at and line[0] != "<":
+            found = self.message(line, 0, {}, context)  # what begins with a time may be no syslog header
         if found is None and event.get("process.name") in self.programs:
             return self.unread(line, at, event, context)
         if found is None:

@@ -8,12 +8,13 @@ from typing import Any
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import apache, cisco_asa, cisco_ftd, nginx, sshd, sudo, windows
+from collectors.parsers import apache, cisco_asa, cisco_ftd, nginx, sshd, sudo, windows, windows_dns
 from collectors.parsers.common import json_object
 from collectors.parsers.format import Format
 
 FORMATS: tuple[Format, ...] = (
     windows.FORMAT,
+    windows_dns.FORMAT,
     cisco_ftd.FORMAT,
     cisco_asa.FORMAT,
     sshd.FORMAT,

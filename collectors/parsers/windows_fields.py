@@ -86,7 +86,9 @@ _MORE: dict[str, Callable[[Event, str, Mapping[str, str]], None]] = {
     "powershell": windows_details.powershell,
     "microsoft-windows-dns-client/operational": windows_details.dns_client,
     DEFENDER: windows_details.defender,
+    "microsoft-windows-dns client events/operational": windows_details.dns_client,
     DNS_SERVER: windows_details.dns_server,
+    "microsoft-windows-dns-server/analytical": windows_details.dns_server,
 }
 
 
