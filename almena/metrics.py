@@ -53,6 +53,22 @@ SOURCE_LAST_EVENT = Gauge(
     ["source", "agency"],
     multiprocess_mode="max",
 )
+NETFLOW_MISSING = Counter(
+    "almena_netflow_missing_total",
+    "Flows, records or datagrams that exporters numbered and nobody received, by what their version numbers.",
+    ["source", "unit"],
+)
+NETFLOW_EXPORTERS = Gauge("almena_netflow_exporters", "Exporters remembered.", ["source"], multiprocess_mode="livesum")
+NETFLOW_TEMPLATES = Gauge(
+    "almena_netflow_templates", "Templates of exporters remembered.", ["source"], multiprocess_mode="livesum"
+)
+CAPTURE_PACKETS = Counter("almena_capture_packets_total", "Packets read from an interface.", ["source"])
+CAPTURE_LOSS = Gauge(
+    "almena_capture_loss_ratio",
+    "Of the packets on an interface the share that the kernel threw away, in the last seconds.",
+    ["source"],
+    multiprocess_mode="livemax",
+)
 BUS_LAG = Gauge(
     "almena_bus_lag_records",
     "Records a group has not read yet.",

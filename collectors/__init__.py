@@ -8,6 +8,7 @@ from typing import Any
 
 from collectors.file import File
 from collectors.http import Http
+from collectors.netflow import Netflow
 from collectors.packets import Packets
 from collectors.relp import Relp
 from collectors.syslog import Syslog
@@ -15,6 +16,7 @@ from collectors.syslog import Syslog
 COLLECTORS: dict[str, type] = {
     "file": File,
     "http": Http,
+    "netflow": Netflow,
     "packets": Packets,
     "relp": Relp,
     "syslog": Syslog,

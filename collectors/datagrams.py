@@ -93,7 +93,7 @@ class Datagrams:
             self.count()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
-                    if rest := self.take(self.backlog.size):
+                    if rest := self.rest():
                         await self.sink.append(self.source, rest)
 
     def _drain(self) -> bool:
@@ -136,6 +136,10 @@ class Datagrams:
         if empty:
             self.sink.dropped(self.source, "empty", empty)
         return records
+
+    def rest(self) -> list[Raw]:
+        """Records of all that waits, at the end."""
+        return self.take(self.backlog.size)
 
     def number(self, frames: Iterable[Frame], place: tuple[str, int], received: int) -> list[Raw]:
         """Records from that place, numbered on."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collectors.base import Parser
-from collectors.parsers import anyjson, app, auto, ecs, syslog
+from collectors.parsers import anyjson, app, auto, ecs, flow, syslog
 from collectors.parsers.formats import FORMATS
 
 PARSERS: dict[str, Parser] = {
     "app": app.parse,
     "auto": auto.parse,
     "ecs": ecs.parse,
+    "flow": flow.parse,
     "json": anyjson.parse,
     "syslog": syslog.parse,
     **{each.name: each.parse for each in FORMATS},

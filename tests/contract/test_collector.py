@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 from captures import SYN, ethernet, pcap, tcp, write
+from exports import v5, v5_flow
 from sinks import Kept, until
 
 from almena.clock import now
@@ -87,6 +88,24 @@ class PacketsWay:
 
 def _port(text: str) -> int:
     return 2_000 + int(text.rpartition(" ")[2])
+
+
+class NetflowWay:
+    kind, acknowledges = "netflow", False
+
+    def options(self, folder: Path) -> dict[str, Any]:
+        return {"listen": "127.0.0.1:0"}
+
+    async def send(self, collector: Any, folder: Path, texts: Sequence[str]) -> bool:
+        """A text becomes a flow from a port that stands for it."""
+        host, _, port = collector.address.rpartition(":")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for text in texts:
+                sock.sendto(v5([v5_flow(source_port=_port(text))], now()), (host, int(port)))
+        return True
+
+    def text(self, record: Raw) -> str:
+        return f"text {decode(record.data)['source.port'] - 2_000}"
 
 
 class HttpWay:
@@ -162,6 +181,7 @@ class RelpWay:
 WAYS: dict[str, Way] = {
     "file": FileWay(),
     "http": HttpWay(),
+    "netflow": NetflowWay(),
     "packets": PacketsWay(),
     "relp": RelpWay(),
     "syslog udp": SyslogWay("udp"),
