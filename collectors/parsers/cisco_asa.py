@@ -81,7 +81,7 @@ def _message(code: str, text: str, event: Event) -> None:
         if found is not None:
             break
     if found is not None:
-        meaning = _put(found.groupdict(), event, code, meaning)
+        meaning = put_parts(found.groupdict(), event, code, meaning)
     elif code[:3] == "400":
         meaning = _ips(text, event)
     else:
@@ -94,8 +94,8 @@ def _message(code: str, text: str, event: Event) -> None:
         event["event.outcome"] = outcome
 
 
-def _put(parts: dict[str, str | None], event: Event, code: str, meaning: Meaning) -> Meaning:
-    """Put what a text says into the event; the meaning, or the one that a verdict inside of the text gives."""
+def put_parts(parts: dict[str, str | None], event: Event, code: str, meaning: Meaning) -> Meaning:
+    """Put the named parts of a text into the event; the meaning, or the one that a verdict inside of the text gives."""
     outbound = parts.get("dir") in ("outbound", "Outbound") and code in ("302013", "302015", "302017", "302035")
     for side, letter, way in _SIDES:
         if parts.get(letter + "a"):
@@ -150,7 +150,7 @@ def _end(event: Event, parts: dict[str, str | None], side: str, letter: str, way
         put_nat(event, side, translated, to_port)
     user = parts.get(letter + "u")
     if user is not None:
-        _who(event, user, f"{side}.user")
+        put_who(event, user, f"{side}.user")
 
 
 def _turn(event: Event) -> None:
@@ -162,7 +162,7 @@ def _turn(event: Event) -> None:
         event.update({one + name[len(other) :]: value for name, value in right.items()})
 
 
-def _who(event: Event, value: str, name: str = "user") -> None:
+def put_who(event: Event, value: str, name: str = "user") -> None:
     """A user as firewalls write one: with `LOCAL\\` for their own, and a security group's tag behind."""
     tagged = _SGT.match(value)
     if tagged is not None:
@@ -243,8 +243,8 @@ _SETTERS: dict[str, Any] = {
     "dir": _direction,
     "in": _text("observer.ingress.interface.name"),
     "rule": lambda event, value: event.__setitem__("rule.name", value.strip('"')),
-    "user": _who,
-    "target": lambda event, value: _who(event, value, "user.target"),
+    "user": put_who,
+    "target": lambda event, value: put_who(event, value, "user.target"),
     "group": _text("user.group.name"),
     "cmd": _text("process.command_line"),
     "app": _text("network.application"),
@@ -277,7 +277,7 @@ def _ips(text: str, event: Event) -> Meaning:
         return _INFO
     parts = found.groupdict()
     parts.pop("threat")
-    _put(parts, event, "400", _INFO)
+    put_parts(parts, event, "400", _INFO)
     event["event.kind"] = "alert"
     event["rule.id"], event["rule.name"] = found["sig"], found["threat"]
     return Meaning("intrusion-detected", None, ("network", "intrusion_detection"), ("info",))
@@ -289,18 +289,18 @@ def _guess(text: str, event: Event) -> None:
     for pattern in _COMMON:
         found = pattern.match(text)
         if found is not None:
-            _put(found.groupdict(), event, "", _INFO)
+            put_parts(found.groupdict(), event, "", _INFO)
             return
     for pattern in (*_ENDS, *_SOURCE):
         found = pattern.search(text)
         if found is not None:
-            _put(found.groupdict(), event, "", _INFO)
+            put_parts(found.groupdict(), event, "", _INFO)
             break
     for pattern in _USER:
         found = pattern.search(text)
         if found is not None:
             parts = found.groupdict()
-            _who(event, parts.get("user") or parts.get("quoted") or "")
+            put_who(event, parts.get("user") or parts.get("quoted") or "")
             return
 
 
