@@ -8,7 +8,18 @@ from typing import Any
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import apache, cisco_asa, cisco_ftd, cisco_ios, nginx, sshd, sudo, windows, windows_dns
+from collectors.parsers import (
+    apache,
+    cisco_asa,
+    cisco_ftd,
+    cisco_ios,
+    iptables,
+    nginx,
+    sshd,
+    sudo,
+    windows,
+    windows_dns,
+)
 from collectors.parsers.common import json_object
 from collectors.parsers.format import Format
 
@@ -18,6 +29,7 @@ FORMATS: tuple[Format, ...] = (
     cisco_ftd.FORMAT,
     cisco_asa.FORMAT,
     cisco_ios.FORMAT,
+    iptables.FORMAT,
     sshd.FORMAT,
     sudo.FORMAT,
     nginx.FORMAT,
