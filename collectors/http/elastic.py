@@ -12,8 +12,8 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -28,6 +28,10 @@ _CHALLENGE = {"WWW-Authenticate": 'Basic realm="almena" charset="UTF-8", Bearer,
 _TYPES = {400: "illegal_argument_exception", 401: "security_exception", 408: "process_timeout_exception"}
 _TYPES |= {404: "resource_not_found_exception", 413: "content_too_long_exception"}
 _TYPES |= {429: "es_rejected_execution_exception", 503: "unavailable_shards_exception"}
+_AGAIN = (408, 429, 503)
+"""What means that the same is to be sent again. rsyslog 8 forgets a bulk that is answered so, and only keeps it when
+the connection ends instead; alone among shippers it does not say who it is."""
+
 _AUTHORITY = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 _LONGEST_NAME = 255
 _YEAR_2020 = 1_577_836_800_000
@@ -35,8 +39,14 @@ _YEAR_2020 = 1_577_836_800_000
 Shape = Callable[[str], object]
 """What is told of a thing of that name."""
 
-Act = Callable[[Request, Visit], Awaitable[Response]]
-"""Does something for a request whose sender is known."""
+Names = Sequence[str]
+"""What stands in a path where its pattern has `*` (anything) or `+` (what does not begin with an underscore)."""
+
+Tell = Callable[[Request, Names], object]
+"""Tells something; a text goes out as it is, all else as JSON."""
+
+Act = Callable[[Request, Visit, Names], Awaitable[Response]]
+"""Does something with what was sent."""
 
 _SETTINGS: dict[str, Shape] = {
     "_index_template": lambda name: {"index_templates": [{"name": name, "index_template": {"index_patterns": []}}]},
@@ -72,91 +82,79 @@ class Elastic:
         self._version = version
         self._uuid = base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()[:16]).decode().rstrip("=")
 
-    def routes(self) -> list[Route]:
-        """What is answered; the last takes everything else."""
-        told: dict[str, Callable[[Request], object]] = {
+        settings = [f"/{path}/*" for path in _SETTINGS]
+        told: dict[str, Tell] = {
             "/": self._root,
             "/_license": self._license,
             "/_xpack": self._xpack,
             "/_xpack/license": self._license,
             "/_cluster/health": self._health,
-            "/_cluster/health/{index}": self._health,
+            "/_cluster/health/*": self._health,
             "/_cat/health": self._health,
             "/_nodes": self._nodes,
-            "/_nodes/{what}": self._nodes,
-            "/_nodes/{which}/{what}": self._nodes,
-            "/_cat/templates/{name}": lambda request: f"{_name(request)} [] 0 \n",
+            "/_nodes/*": self._nodes,
+            "/_nodes/*/*": self._nodes,
+            "/_cat/templates/*": lambda request, names: f"{names[0]} [] 0 \n",
         }
-        settings = [f"/{path}/{{name}}" for path in _SETTINGS]
-        told |= {path: _named(shape) for path, shape in zip(settings, _SETTINGS.values(), strict=True)}
-        done: list[tuple[str, Act, list[str]]] = [
-            *((path, self._bulk, ["POST", "PUT"]) for path in ("/_bulk", "/{index}/_bulk", "/{index}/{type}/_bulk")),
-            *((f"/{{index}}/{path}", self._one, ["POST", "PUT"]) for path in ("_doc", "_doc/{id}", "_create/{id}")),
-            *(
-                (path, self._agree, ["PUT", "POST", "HEAD"])
-                for path in (*settings, "/{name}", "/{name}/_alias/{alias}")
-            ),
-            ("/{path:path}", self._nothing, ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]),
+        told |= {path: _shaped(shape) for path, shape in zip(settings, _SETTINGS.values(), strict=True)}
+        acts: list[tuple[str, Act, tuple[str, ...]]] = [
+            *((path, _telling(tell), ("GET", "HEAD")) for path, tell in told.items()),
+            *((path, self._bulk, ("POST", "PUT")) for path in ("/_bulk", "/+/_bulk", "/+/+/_bulk")),
+            *((path, self._one, ("POST", "PUT")) for path in ("/+/_doc", "/+/_doc/*", "/+/_create/*")),
+            *((path, self._agree, ("PUT", "POST", "HEAD")) for path in (*settings, "/+", "/+/_alias/*")),
         ]
-        return [
-            *(Route(path, self._tells(tell), methods=["GET"]) for path, tell in told.items()),
-            *(Route(path, self._answers(act), methods=methods) for path, act, methods in done),
-        ]
+        self._acts = [(_split(path), methods, act) for path, act, methods in acts]
 
-    def _tells(self, tell: Callable[[Request], object]) -> Callable[[Request], Any]:
-        """A question that needs no more than who asks."""
+    def routes(self) -> list[Route]:
+        """One that takes everything: what stands between two slashes may have been a slash itself."""
+        everything = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+        return [Route("/{path:path}", self._answer, methods=everything)]
 
-        async def told(request: Request, visit: Visit) -> Response:
-            content = tell(request)
-            return PlainTextResponse(content) if isinstance(content, str) else answer(200, content)
+    async def _answer(self, request: Request) -> Response:
+        try:
+            async with self._desk.visit(request) as visit:
+                act, names = self._act(request)
+                response = await act(request, visit, names)
+        except Refusal as refusal:
+            response = _refused(refusal)
+            if refusal.status in _AGAIN and "user-agent" not in request.headers:
+                request.state.hang_up()
+        response.headers.update(_HEADERS)
+        return response
 
-        return self._answers(told)
+    def _act(self, request: Request) -> tuple[Act, Names]:
+        path = [unquote(each) for each in _split(request.scope["raw_path"].decode("ascii", "replace"))]
+        for pattern, methods, act in self._acts:
+            if request.method in methods and _fits(pattern, path):
+                return act, [each[:_LONGEST_NAME] for part, each in zip(pattern, path, strict=True) if part in "*+"]
+        raise Refusal(404, "events are taken here as Elasticsearch takes them (POST /_bulk), and nothing else is")
 
-    def _answers(self, act: Act) -> Callable[[Request], Any]:
-        async def answered(request: Request) -> Response:
-            try:
-                async with self._desk.visit(request) as visit:
-                    response = await act(request, visit)
-            except Refusal as refusal:
-                response = _refused(refusal)
-            response.headers.update(_HEADERS)
-            return response
-
-        return answered
-
-    async def _bulk(self, request: Request, visit: Visit) -> Response:
+    async def _bulk(self, request: Request, visit: Visit, names: Names) -> Response:
         began = time.monotonic()
-        found = bulk.items(visit.body, request.path_params.get("index", ""), self._desk.limits.max_records)
-        name = await self._store(visit, found)
+        found = bulk.items(visit.body, names[0] if names else "", self._desk.limits.max_records)
+        lane = await self._store(visit, found)
         brief = "filter_path" in request.query_params
-        return answer(200, bulk.told(found, name, int(1000 * (time.monotonic() - began)), brief=brief))
+        return answer(200, bulk.told(found, lane, int(1000 * (time.monotonic() - began)), brief=brief))
 
-    async def _one(self, request: Request, visit: Visit) -> Response:
+    async def _one(self, request: Request, visit: Visit, names: Names) -> Response:
         """A single document, as clients send that know no bulks."""
-        path = request.path_params
         document = visit.body.strip()
         if not document:
             raise Refusal(400, "the request holds no document")
-        found = [bulk.Item("index", path["index"], path.get("id", ""), document)]
-        name = await self._store(visit, found)
-        return answer(201, bulk.told(found, name, 0, brief=False)["items"][0]["index"])
+        found = [bulk.Item("index", names[0], names[1] if names[1:] else "", document)]
+        lane = await self._store(visit, found)
+        return answer(201, bulk.told(found, lane, 0, brief=False)["items"][0]["index"])
 
     async def _store(self, visit: Visit, found: list[bulk.Item]) -> str:
         frames = bulk.frames(found)
         lane = f"b.{visit.batch}" if visit.batch is not None else bulk.lane(found)
         return (await self._desk.append(visit, frames, lane))[1] if frames else ""
 
-    async def _agree(self, request: Request, visit: Visit) -> Response:
+    async def _agree(self, request: Request, visit: Visit, names: Names) -> Response:
         """It is there, or now it is: shippers set up what only an index needs."""
-        name = request.path_params.get("name", "")
-        if name.startswith("_"):
-            return await self._nothing(request, visit)
-        return answer(200, {"acknowledged": True, "shards_acknowledged": True, "index": name[:_LONGEST_NAME]})
+        return answer(200, {"acknowledged": True, "shards_acknowledged": True, "index": names[0]})
 
-    async def _nothing(self, request: Request, visit: Visit) -> Response:
-        raise Refusal(404, "events are taken here as Elasticsearch takes them (POST /_bulk), and nothing else is")
-
-    def _root(self, request: Request) -> object:
+    def _root(self, request: Request, names: Names) -> object:
         return {
             "name": "almena",
             "cluster_name": "almena",
@@ -175,17 +173,17 @@ class Elastic:
             "tagline": "You Know, for Search",
         }
 
-    def _license(self, request: Request) -> object:
+    def _license(self, request: Request, names: Names) -> object:
         about = {"issue_date_in_millis": _YEAR_2020, "start_date_in_millis": -1, "max_nodes": 1000}
         kind = {"status": "active", "uid": self._uuid, "type": "basic", "mode": "basic"}
         return {"license": kind | about | {"issued_to": "almena", "issuer": "elasticsearch"}}
 
-    def _xpack(self, request: Request) -> object:
+    def _xpack(self, request: Request, names: Names) -> object:
         license_of = {"uid": self._uuid, "type": "basic", "mode": "basic", "status": "active"}
         features = {name: {"available": True, "enabled": True} for name in ("ilm", "security", "monitoring")}
         return {"build": {"hash": "0" * 40}, "license": license_of, "features": features}
 
-    def _health(self, request: Request) -> object:
+    def _health(self, request: Request, names: Names) -> object:
         counts = dict.fromkeys(("relocating", "initializing", "unassigned", "delayed_unassigned"), 0)
         return {
             "cluster_name": "almena",
@@ -202,7 +200,7 @@ class Elastic:
             "active_shards_percent_as_number": 100.0,
         }
 
-    def _nodes(self, request: Request) -> object:
+    def _nodes(self, request: Request, names: Names) -> object:
         """One node, at the address by which it was reached."""
         host = request.headers.get("host", "")
         place = host if _AUTHORITY.fullmatch(host) else "127.0.0.1:9200"
@@ -218,12 +216,26 @@ class Elastic:
         return {"_nodes": {"total": 1, "successful": 1, "failed": 0}, "cluster_name": "almena", "nodes": {"1": node}}
 
 
-def _named(shape: Shape) -> Callable[[Request], object]:
-    return lambda request: shape(_name(request))
+def _split(path: str) -> list[str]:
+    return [each for each in path.split("/") if each]
 
 
-def _name(request: Request) -> str:
-    return str(request.path_params["name"])[:_LONGEST_NAME]
+def _fits(pattern: Sequence[str], path: Sequence[str]) -> bool:
+    return len(pattern) == len(path) and all(
+        part in ("*", each) or (part == "+" and each[0] != "_") for part, each in zip(pattern, path, strict=True)
+    )
+
+
+def _shaped(shape: Shape) -> Tell:
+    return lambda request, names: shape(names[0])
+
+
+def _telling(tell: Tell) -> Act:
+    async def told(request: Request, visit: Visit, names: Names) -> Response:
+        content = tell(request, names)
+        return PlainTextResponse(content) if isinstance(content, str) else answer(200, content)
+
+    return told
 
 
 def _refused(refusal: Refusal) -> Response:

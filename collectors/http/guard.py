@@ -57,7 +57,8 @@ class _Guarded(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.host = str(self.client[0]) if self.client else ""
-        self.app_state = {**self.app_state, "names": certificate_names(transport.get_extra_info("peercert"))}
+        names = certificate_names(transport.get_extra_info("peercert"))
+        self.app_state = {**self.app_state, "names": names, "hang_up": transport.close}
         self._watch()
 
     def data_received(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ from collectors.http.access import Entry
 from collectors.http.answers import Refusal
 
 _BURST = 10.0  # seconds of its rate that a sender may use at once
+_TOLD_FROM = 0.5  # share of a burst from which the sink is told
 _UNKNOWN = ""  # who signed is known only once the body is there
 
 
@@ -31,12 +32,15 @@ class Places:
     def turn(self, entry: Entry | None) -> Iterator[None]:
         """A place for a sender, or for one not known yet; raises Refusal while there is none."""
         key = entry.key if entry is not None else _UNKNOWN
-        state = self._sink.state()
+        source = entry.source if entry is not None else None
+        state = self._sink.state(source)
         if state == "down":
             raise Refusal(503, "events cannot be stored at the moment", retry=5)
         if state == "full":
             raise Refusal(429, "too much at once; come back", retry=1)
         if not self._has_room(key):
+            if source is not None:
+                self._sink.filled(source, 1.0)
             raise Refusal(429, "too much at once; come back", retry=1)
         self._taken[key] += 1
         try:
@@ -61,6 +65,8 @@ class Places:
         if bucket is None:
             return
         wait = bucket.wait()
+        if (share := bucket.share()) >= _TOLD_FROM:
+            self._sink.filled(entry.source, share)
         if wait > 0:
             raise Refusal(429, f"more than {entry.rate} records a second; come back", retry=int(wait) + 1)
         bucket.spend(records)
@@ -81,5 +87,10 @@ class _Bucket:
         self._looked = moment
         return -self._left / self._rate
 
+    def share(self) -> float:
+        """How much of the burst is used, 0 to 1."""
+        return min(1.0, 1.0 - self._left / (self._rate * _BURST))
+
     def spend(self, records: int) -> None:
+        """Count records, also beyond what is left."""
         self._left -= records

@@ -6,60 +6,21 @@ import gzip
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from posting import HEADERS, OTHER, SECRET, asked, http, running
 from sinks import Kept, events, letters, until, words
 
 from almena.bus import Bus, open_bus
 from almena.clock import Span
 from almena.errors import ConfigError
-from collectors.base import Sink
 from collectors.http import Http, Token
 from collectors.intake import Intake
-
-SECRET = "payments-token-0123456789"
-OTHER = "registry-token-0123456789"
-HEADERS = {"Authorization": f"Bearer {SECRET}"}
-
-
-def http(**options: object) -> Http:
-    tokens = {
-        "payments": Token(agency="finanzas", token=SECRET, parser="words"),
-        "registry": Token(agency="registro", token=OTHER, parser="words"),
-    }
-    return Http(**{"tokens": tokens, "listen": "127.0.0.1:0", **options})  # type: ignore[arg-type]
-
-
-@contextlib.asynccontextmanager
-async def running(collector: Http, sink: Sink) -> AsyncIterator[httpx.AsyncClient]:
-    task = asyncio.ensure_future(collector.run("apps", sink))
-    try:
-        await until(lambda: collector.address or task.done(), seconds=5)
-        if task.done():
-            await task
-        async with httpx.AsyncClient(base_url=f"http://{collector.address}", headers=HEADERS, timeout=20) as client:
-            yield client
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-def asked(
-    question: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]], sink: Kept | None = None, **options: object
-) -> httpx.Response:
-    """The answer to one question."""
-
-    async def run() -> httpx.Response:
-        async with running(http(**options), sink or Kept()) as client:
-            return await question(client)
-
-    return asyncio.run(run())
 
 
 @pytest.mark.parametrize(
