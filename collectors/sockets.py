@@ -7,6 +7,7 @@ import secrets
 import socket
 import ssl
 import time
+from asyncio import sslproto
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from collectors.base import Raw
 from collectors.framing import Frame
 
 log = logging.getLogger("almena.collect")
+
+sslproto.SSLProtocol.max_size = 32 << 10
+"""Bytes that asyncio keeps ready for what comes by each encrypted connection: of its 256 KiB, a thousand connections
+that never finish their handshake would take a quarter of a gigabyte."""
 
 _LOOK_EVERY = 1.0  # seconds between two looks at the files of a certificate
 _LONGEST_NAME = 256

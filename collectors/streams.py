@@ -210,7 +210,7 @@ class Streams:
     async def _open(self, connection: Connection, sock: socket.socket) -> bool:
         """Begin, with a handshake where there is to be one; returns whether that came about."""
         loop = asyncio.get_running_loop()
-        protocol = asyncio.StreamReaderProtocol(connection.reader)
+        protocol = _Protocol(connection.reader)
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock, **self._secure)
         except OSError as error:
@@ -221,7 +221,7 @@ class Streams:
             raise
         connection.writer = asyncio.StreamWriter(transport, protocol, connection.reader, loop)
         connection.sender = sender_of(transport.get_extra_info("peercert"))
-        return not transport.is_closing()
+        return protocol.made  # also where the sender is gone by now: what it said is here
 
     async def _converse(self, connection: Connection) -> None:
         """Let it speak until it ends, fails, or completes nothing for too long."""
@@ -288,6 +288,17 @@ async def _close(connection: Connection) -> None:
         connection.writer.close()
         async with asyncio.timeout(_CLOSING):
             await connection.writer.wait_closed()
+
+
+class _Protocol(asyncio.StreamReaderProtocol):
+    """Knows whether the connection ever came about."""
+
+    made = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the transport."""
+        self.made = True
+        super().connection_made(transport)
 
 
 class _Reader(asyncio.StreamReader):
