@@ -49,6 +49,8 @@ class Raw:
     """The byte offset or line in its file, or the index in its batch."""
     truncated: bool = False
     """True when the record was longer than the cap and only its beginning was kept."""
+    damage: str = ""
+    """Why no parser need look at it: damaged already where it came from; empty for a whole record."""
     sender: str = ""
     """The name on the sender's certificate, verified; empty where it showed none."""
 

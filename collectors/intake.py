@@ -211,6 +211,8 @@ class Intake:
 
 def event_of(source: Source, raw: Raw, parser: Parser, mask: Callable[[Event], Event]) -> Event:
     """The masked event of a record, with its identity and its agency; raises what the parser raises."""
+    if raw.damage:
+        raise ParseError(raw.damage)
     context = Context(received=raw.received, zone=source.zone, source=source.name, origin=raw.origin)
     parsed = parser(raw.data, context)
     own = parsed.pop("event.id", None)
