@@ -33,7 +33,7 @@ def test_kills_lose_nothing_that_rsyslog_sent(kills: int, tmp_path: Path) -> Non
     place = Installation(tmp_path / "place", more=RELP.format(port=port), roles=["collect", "console"])
     chance = random.Random(kills)
     action = f'type="omrelp" target="127.0.0.1" port="{port}" template="RSYSLOG_SyslogProtocol23Format"'
-    lines = [f"texto {number}" for number in range(5_000 * kills)]
+    lines = [f"texto {number}" for number in range(5_000 * kills + 100)]
 
     async def run() -> None:
         async with rsyslog(tmp_path / "rsyslog", action, modules=["omrelp"]) as sender:
@@ -43,6 +43,7 @@ def test_kills_lose_nothing_that_rsyslog_sent(kills: int, tmp_path: Path) -> Non
                 while (pid := place.supervisor.pid("collect")) is None:  # it waits longer after each death
                     await asyncio.sleep(0.1)
                 os.kill(pid, signal.SIGKILL)
+            sender.write(lines[5_000 * kills :])
             with closing(bus_of(place.config)) as bus:
                 async with asyncio.timeout(120):
                     while not set(lines) <= {str(event.get("message")) for event in events(bus)}:
