@@ -14,11 +14,14 @@ from collectors.parsers import (
     cisco_ftd,
     cisco_ios,
     iptables,
+    juniper_srx,
     nginx,
     sshd,
     sudo,
     windows,
     windows_dns,
+    windows_syslog,
+    windows_xml,
 )
 from collectors.parsers.common import json_object
 from collectors.parsers.format import Format
@@ -30,6 +33,9 @@ FORMATS: tuple[Format, ...] = (
     cisco_asa.FORMAT,
     cisco_ios.FORMAT,
     iptables.FORMAT,
+    windows_syslog.FORMAT,
+    windows_xml.FORMAT,
+    juniper_srx.FORMAT,
     sshd.FORMAT,
     sudo.FORMAT,
     nginx.FORMAT,
@@ -44,6 +50,7 @@ for _format in FORMATS:
         _PROGRAMS.setdefault(_name, []).append(_format)
     for _text in _format.begins:
         _BEGINS.setdefault(_text[0], []).append((_text, _format))
+_MARKS = tuple((mark, each) for each in FORMATS for mark in each.marks)
 _DOCUMENTS = tuple(each for each in FORMATS if each.fits is not None)
 
 ALONE = tuple(each for each in FORMATS if each.read is not None and not (each.programs and each.words))
@@ -79,6 +86,10 @@ def _candidates(line: str, at: int, event: Event) -> Iterator[Format]:
     for begin, each in _BEGINS.get(line[at : at + 1], ()):
         if line.startswith(begin, at):
             yield each
+    if "log.syslog.version" in event:
+        for mark, each in _MARKS:
+            if mark in event:
+                yield each
     yield from _PROGRAMS.get(event.get("process.name", ""), ())
 
 
