@@ -17,7 +17,7 @@ _ICMP = (1, 58)
 _COUNTS = ("source.bytes", "source.packets", "destination.bytes", "destination.packets")
 _AS_COUNTED = "almena.netflow.sampled."
 _MASK, _HALF = 0xFFFFFFFF, 0x80000000
-_HIGHEST_COUNT = 1 << 63
+_HIGHEST_COUNT = (1 << 63) - 1
 _LATEST = 7_000_000_000_000_000  # microseconds: what is beyond 2191 is no time, nor a length of time
 _HIGHEST_RATE = 1 << 24  # one packet in more than that is no sampling
 
@@ -25,6 +25,9 @@ SURE = frozenset(
     ("network.iana_number", "network.transport", "network.type", "network.bytes", "network.packets", "event.type")
 )
 """Columns that steps make and that have a value for every record."""
+
+UNSURE = frozenset(("almena.netflow.icmp_type", "almena.netflow.icmp_code"))
+"""Columns that steps make holes into."""
 
 
 @dataclass(slots=True)
@@ -152,6 +155,9 @@ def put_counts(columns: Columns, frame: Frame) -> None:
             columns.setdefault("source." + name, initiator)
             if (responder := columns.get("@responder." + name)) is not None:  # alone it is not what it should be
                 columns.setdefault("destination." + name, responder)
+    for name in _COUNTS:
+        if (counted := columns.get(name)) is not None:
+            columns[name] = _bounded(counted)
     rates = _rates(columns, frame)
     if isinstance(rates, list) or rates != 1:
         if frame.scale:
@@ -174,9 +180,9 @@ def _scale(columns: Columns, rates: int | list[int]) -> None:
             columns[name] = _bounded([count * rate for count, rate in zip(counted, each, strict=True)])
 
 
-def _bounded(counts: list[int]) -> list[int]:
+def _bounded(counts: Sequence[int]) -> Sequence[int]:
     """Counts that an event can carry; larger ones are nonsense."""
-    return counts if max(counts, default=0) < _HIGHEST_COUNT else [min(count, _HIGHEST_COUNT) for count in counts]
+    return counts if max(counts, default=0) <= _HIGHEST_COUNT else [min(count, _HIGHEST_COUNT) for count in counts]
 
 
 def _rates(columns: Columns, frame: Frame) -> int | list[int]:

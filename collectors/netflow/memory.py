@@ -112,6 +112,10 @@ class Memory:
     def __len__(self) -> int:
         return len(self._known) + len(self._strangers)
 
+    def everybody(self) -> list[Exporter]:
+        """All exporters, strangers first."""
+        return [*self._strangers.values(), *self._known.values()]
+
     def exporter(self, host: str, moment: float) -> Exporter | None:
         """The exporter at this address; None when there are too many and all of them speak."""
         for group in (self._known, self._strangers):
@@ -179,8 +183,7 @@ class Memory:
     def _drop_template(self, exporter: Exporter) -> None:
         """Make room for one more template: of the exporter itself, or of the one that has most."""
         if not exporter.templates:
-            everybody = [*self._strangers.values(), *self._known.values()]
-            exporter = max(everybody, key=lambda one: len(one.templates))
+            exporter = max(self.everybody(), key=lambda one: len(one.templates))
         exporter.templates.popitem(last=False)
         self.templates -= 1
 
@@ -242,7 +245,7 @@ class Memory:
         for group in (self._strangers, self._known):
             for host in [host for host, one in group.items() if moment - one.used > self.limits.lifetime]:
                 self._forget(group.pop(host))
-        for exporter in [*self._strangers.values(), *self._known.values()]:
+        for exporter in self.everybody():
             self._expire(exporter, moment)
 
     def _expire(self, exporter: Exporter, moment: float) -> None:

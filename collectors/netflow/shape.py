@@ -44,7 +44,7 @@ class Shape:
         self.is_flow = self.layout.least >= _LEAST and any(name.startswith(_TELLING) for name in fields_there)
         """Whether its records tell of traffic, and not only of the exporter."""
         surely = {each.key for each in chosen if each.converts and each.converts[-1] in NEVER_ABSENT}
-        self._sure = frozenset(surely - set(self._merges)) | meanings.SURE
+        self._sure = frozenset(surely - set(self._merges) - meanings.UNSURE) | meanings.SURE
 
     def events(self, rows: Iterable[Row], frame: Frame) -> list[Event]:
         """An event for each row."""
