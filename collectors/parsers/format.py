@@ -38,6 +38,10 @@ class Format:
     """The one `process.name` its events get, whichever of `programs` signed; empty for the one that did."""
     begins: tuple[str, ...] = ()
     """Texts one of which its messages begin with, particular enough to be taken for no syslog header."""
+    marks: tuple[str, ...] = ()
+    """Fields of the syslog header of which its messages have one, such as a parameter of its structured data."""
+    relayed: bool = False
+    """Whether the program that signs its syslog lines only passes on what others did."""
     words: bool = True
     """Whether the message is a sentence for people, kept as `message`; not so what is fields throughout."""
     convert: Converter | None = None
@@ -54,9 +58,11 @@ class Format:
         at = 0
         if not self.known(line, 0) and header.begins(line):
             at = header.read(line, event, context, self.known)
-        found = self.message(line, at, dict(event), context)
-        if found is None and at and line[0] != "<":
+        found = None
+        if at and line[0].isdigit() and event.get("process.name") not in self.programs:
             found = self.message(line, 0, {}, context)  # what begins with a time may be no syslog header
+        if found is None:
+            found = self.message(line, at, dict(event), context)
         if found is None and event.get("process.name") in self.programs:
             return self.unread(line, at, event, context)
         if found is None:
@@ -74,8 +80,7 @@ class Format:
             return self.document(json_object(message.encode()), event, context)
         if self.read is None:
             return None
-        program = event.get("process.name")
-        if self.programs and program is not None and program not in self.programs and not self.known(line, at):
+        if not self._signed(event) and not self.known(line, at):
             return None
         event["event.dataset"] = self.dataset
         if not self.read(message, event, context):
@@ -85,6 +90,13 @@ class Format:
             if "message" not in event:
                 event["message"] = message
         return finish(event, line, context)
+
+    def _signed(self, event: Event) -> bool:
+        """Whether the header names no program, or one of the format's, or bears one of its marks."""
+        program = event.get("process.name")
+        if program is None or not self.programs or program in self.programs:
+            return True
+        return any(mark in event for mark in self.marks)
 
     def unread(self, line: str, at: int, event: Event, context: Context) -> Event:
         """The event of a message that one of the format's programs signed and that says nothing known."""
@@ -102,6 +114,9 @@ class Format:
     def document(self, document: dict[str, Any], event: Event, context: Context) -> Event:
         """The event of a JSON object, added to what the header said; raises ParseError."""
         assert self.convert is not None
+        if self.relayed:
+            event.pop("process.name", None)
+            event.pop("process.pid", None)
         event |= self.convert(document, context)
         if "@timestamp" not in event:
             event["@timestamp"] = format_time(context.received)

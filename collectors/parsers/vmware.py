@@ -1,0 +1,148 @@
+"""VMware ESXi and vCenter over syslog: sign-ins, tasks, the firewall of the hosts, and every other service's lines.
+
+<166>2026-11-22T19:34:00.123Z esx1 Hostd: info hostd[2099] [Originator@6876 sub=Vimsvc.ha-eventmgr] Event 120 :
+    User root@203.0.113.9 logged in as VMware-client/6.5.0
+<14>2026-11-22T19:34:00.123Z vc1 vpxd 4242 - - Event [51233] [1-1] [2026-11-22T19:33:59Z] [vim.event...]
+    [info] [VSPHERE.LOCAL\\ana] [DC] [51233] [User VSPHERE.LOCAL\\ana@203.0.113.9 logged in as JAX-WS RI 2.2.9]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+from almena.clock import format_time
+from almena.errors import ParseError
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers.common import instant
+from collectors.parsers.format import Format
+from collectors.parsers.network import put_end, put_user
+
+_HEAD = re.compile(
+    r"(?:(info|verbose|warning|error|trivia|panic|debug|In\(\d{1,3}\)|Wa\(\d{1,3}\)|Er\(\d{1,3}\)|Db\(\d{1,3}\)) )?"
+    r"([A-Za-z][A-Za-z0-9_.-]{0,63})\[([A-F0-9]{1,16}|\d{1,10})\](?::)? ",
+    re.ASCII,
+)
+_ORIGIN = re.compile(r"\[Originator@6876 ([^\]]{0,512})\] ?", re.ASCII)
+_PART = re.compile(r"\b(sub|opID|user)=([^\s\]]{1,256})", re.ASCII)
+_VPXD = re.compile(
+    r"Event \[(\d{1,12})\] \[\d{1,6}-\d{1,6}\] \[([^\]]{10,40})\] \[([A-Za-z0-9_.]{1,128})\] \[(\w{1,16})\]"
+    r" \[([^\]]{0,256})\] \[([^\]]{0,256})\] \[\d{0,12}\] \[(.*?)\]?$",
+    re.ASCII | re.DOTALL,
+)
+_EVENT = re.compile(r"Event (\d{1,12}) : ", re.ASCII)
+_LOGIN = re.compile(r"User (\S{1,256}?)@([0-9A-Fa-f:.]{2,45}) logged (in|out)(?: as (.{1,256}))?", re.ASCII)
+_CANNOT = re.compile(r"Cannot login (?:user )?(\S{1,256}?)@([0-9A-Fa-f:.]{2,45})(?:: (.{1,256}))?", re.ASCII)
+_ACCEPTED = re.compile(r"Accepted password for user (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
+_REJECTED = re.compile(r"Rejected password for user (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
+_SSO = re.compile(r"Authentication (?:of|for) user \[?([^\]\s]{1,256})\]? (?:failed|rejected)", re.ASCII)
+_TASK = re.compile(r"Task: (.{1,256})$", re.ASCII)
+_PROGRAMS = (
+    *("Hostd", "hostd", "Vpxa", "vpxa", "vpxd", "vpxd-main", "vpxd-svcs", "Rhttpproxy", "rhttpproxy", "Fdm", "fdm"),
+    *("vmkernel", "vmkwarning", "vobd", "hostd-probe", "esxupdate", "shell", "ESXShell", "VSANMGMTSVC", "vsansystem"),
+    *("vmauthd", "sfcb-vmware_base", "envoy-access", "vsphere-ui", "sso-websso", "vcenter-server", "vmafdd", "vmdird"),
+    *("applmgmt", "vmon", "eam", "snmpd-esx", "vpxd-profiler", "healthd", "vmsyslogd", "crx-cli", "usbarb", "nfcd"),
+)
+_LEVELS = {"verbose": "debug", "trivia": "trace", "In": "info", "Wa": "warning", "Er": "error", "Db": "debug"}
+_KINDS = {
+    "UserLoginSessionEvent": "user-login",
+    "UserLogoutSessionEvent": "user-logout",
+    "BadUsernameSessionEvent": "user-login",
+    "VmPoweredOnEvent": "vm-powered-on",
+    "VmPoweredOffEvent": "vm-powered-off",
+    "VmCreatedEvent": "vm-created",
+    "VmRemovedEvent": "vm-removed",
+    "VmClonedEvent": "vm-cloned",
+    "VmReconfiguredEvent": "vm-reconfigured",
+    "VmMigratedEvent": "vm-migrated",
+    "PermissionAddedEvent": "permission-added",
+    "PermissionRemovedEvent": "permission-removed",
+    "PermissionUpdatedEvent": "permission-updated",
+    "RoleAddedEvent": "role-added",
+    "AccountCreatedEvent": "account-created",
+    "AccountRemovedEvent": "account-removed",
+    "AccountUpdatedEvent": "account-updated",
+}
+
+
+def read(message: str, event: Event, context: Context) -> bool:
+    """Read a message of one of the services into the event."""
+    body = message
+    head = _HEAD.match(body)
+    if head is not None:
+        level = head[1]
+        if level is not None:
+            short = level.partition("(")[0]
+            event["log.level"] = _LEVELS.get(short, short)
+        body = body[head.end() :]
+    origin = _ORIGIN.match(body)
+    if origin is not None:
+        for name, value in _PART.findall(origin[1]):
+            if name == "user":
+                put_user(event, value.partition(":")[0])
+            else:
+                event["log.logger" if name == "sub" else "almena.vmware.operation"] = value
+        body = body[origin.end() :]
+    if head is None and origin is None and event.get("process.name") not in _PROGRAMS:
+        return False
+    event["message"] = body
+    event["event.category"], event["event.type"] = ["host"], ["info"]
+    event["observer.vendor"] = "VMware"
+    vcenter = _VPXD.match(body)
+    if vcenter is not None:
+        _vcenter(vcenter, event, context)
+    else:
+        number = _EVENT.match(body)
+        _said(body[number.end() :] if number else body, event)
+    return True
+
+
+def _vcenter(found: re.Match[str], event: Event, context: Context) -> None:
+    _, moment, kind, level, who, place, text = found.groups()
+    with contextlib.suppress(ParseError):  # the header's time stays
+        event["@timestamp"] = format_time(instant(moment, "UTC"))
+    name = kind.rpartition(".")[2]
+    event["event.dataset"] = "vmware.vcenter"
+    event["event.code"] = kind
+    event["log.level"] = level
+    event["event.action"] = _KINDS.get(name, name)
+    put_user(event, who)
+    if place:
+        event["almena.vmware.place"] = place
+    event["message"] = text
+    if name.startswith(("Permission", "Role", "Account")):
+        event["event.category"], event["event.type"] = ["iam"], ["change"]
+    elif name.startswith("Vm"):
+        event["event.category"], event["event.type"] = ["host"], ["change"]
+    _said(text, event)
+
+
+def _said(text: str, event: Event) -> None:
+    """What sentences say of sign-ins, which hosts and vCenter word alike."""
+    login = _LOGIN.search(text[:2_048])
+    if login is not None:
+        put_user(event, login[1])
+        put_end(event, "source", login[2])
+        goes = login[3] == "out"
+        event |= {"event.category": ["authentication"], "event.type": ["end" if goes else "start"]}
+        event |= {"event.action": "user-logout" if goes else "user-login", "event.outcome": "success"}
+        if login[4] is not None:
+            event["user_agent.original"] = login[4].rstrip("]")
+        return
+    for pattern, outcome in ((_CANNOT, "failure"), (_REJECTED, "failure"), (_ACCEPTED, "success")):
+        found = pattern.search(text[:2_048])
+        if found is not None:
+            put_user(event, found[1])
+            put_end(event, "source", found[2])
+            event |= {"event.category": ["authentication"], "event.type": ["start"], "event.action": "user-login"}
+            event["event.outcome"] = outcome
+            return
+    sso = _SSO.search(text[:2_048])
+    if sso is not None:
+        put_user(event, sso[1])
+        event |= {"event.category": ["authentication"], "event.type": ["start"], "event.action": "user-login"}
+        event["event.outcome"] = "failure"
+
+
+FORMAT = Format(name="vmware", dataset="vmware.esxi", read=read, programs=_PROGRAMS)
