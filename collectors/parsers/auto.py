@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
@@ -12,6 +14,7 @@ from collectors.base import Context
 from collectors.parsers import anyjson, formats, header, syslog
 from collectors.parsers.common import json_object, text
 from collectors.parsers.format import Format, finish
+from collectors.parsers.shipped import beside, is_marked, taken_out
 
 UNKNOWN = "unknown"
 """The data set of records that no format understands."""
@@ -40,9 +43,18 @@ def _document(raw: bytes, context: Context) -> tuple[str, Event] | None:
         known = formats.of_document(document)
         if known is not None:
             return known.name, known.document(document, {}, context)
-        return "json", anyjson.convert(document, context)
+        return _shipped(document, context) or ("json", anyjson.convert(document, context))
     except ParseError:
         return None
+
+
+def _shipped(document: dict[str, Any], context: Context) -> tuple[str, Event] | None:
+    """The event of a line that a shipper wrapped, where its format is known."""
+    shipped = taken_out(document, context) if is_marked(document) else None
+    if shipped is None:
+        return None
+    found = _line(shipped.line, shipped.context)
+    return (found[0], beside(found[1], shipped.fields)) if found is not None else None
 
 
 def _favourite(line: str, context: Context, first: Format | None) -> tuple[str, Event] | None:

@@ -6,6 +6,7 @@ What only Almena may say of an event, such as `almena.alert.id`, is kept under `
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from almena.clock import format_time
@@ -14,7 +15,7 @@ from almena.event import Event
 from collectors.base import Context
 from collectors.parsers.common import as_text, epoch, flat, given, instant, json_object
 
-_TIMES = (
+TIMES = (
     "@timestamp",
     "timestamp",
     "time",
@@ -26,6 +27,7 @@ _TIMES = (
     "datetime",
     "date",
 )
+"""Where documents have their time, the most certain first."""
 OWN = ("almena.alert.", "almena.anomaly.", "almena.misfit", "almena.source.")
 """How the names begin that only Almena gives a value."""
 
@@ -38,9 +40,9 @@ def parse(raw: bytes, context: Context) -> Event:
 def convert(document: dict[str, Any], context: Context) -> Event:
     """The event of a record that was decoded already."""
     fields = flat(document)
-    moment = _moment(fields, context)
+    event_moment = moment(fields, context)
     event = disarm(fields)
-    event["@timestamp"] = format_time(moment)
+    event["@timestamp"] = format_time(event_moment)
     dataset = given(event.get("event.dataset")) or given(event.get("data_stream.dataset")) or "unknown"
     event["event.dataset"] = dataset[:256]
     event.setdefault("event.kind", "event")
@@ -49,8 +51,9 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     return event
 
 
-def _moment(fields: Event, context: Context) -> int:
-    for name in _TIMES:
+def moment(fields: Event, context: Context, names: Sequence[str] = TIMES) -> int:
+    """The time under the first of these names that has one; raises ParseError."""
+    for name in names:
         value = fields.get(name)
         if isinstance(value, str) and value:
             return instant(value, "UTC" if name == "UtcTime" else context.zone)

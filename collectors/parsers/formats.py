@@ -17,6 +17,7 @@ from collectors.parsers import (
     entra,
     google_workspace,
     iptables,
+    journal,
     juniper_srx,
     keycloak,
     mssql,
@@ -38,6 +39,7 @@ from collectors.parsers.format import Format
 FORMATS: tuple[Format, ...] = (
     windows.FORMAT,
     windows_dns.FORMAT,
+    journal.FORMAT,
     cisco_ftd.FORMAT,
     cisco_asa.FORMAT,
     cisco_ios.FORMAT,

@@ -24,6 +24,12 @@ def parse(raw: bytes, context: Context) -> Event:
     return found[1] if found is not None else plain(line, at, event, context)
 
 
+def bare(message: str, event: Event, context: Context) -> Event:
+    """The event of a message whose header was read by somebody else, added to what that said."""
+    found = formats.recognise(message, 0, event, context)
+    return found[1] if found is not None else plain(message, 0, event, context)
+
+
 def plain(line: str, at: int, event: Event, context: Context) -> Event:
     """The event of a message that no format understands."""
     event["event.dataset"] = "system.syslog"
