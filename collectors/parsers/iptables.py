@@ -133,11 +133,11 @@ def _meaning(prefix: str) -> tuple[str | None, str | None, str | None, str | Non
             return _LETTERS[letter], name, number, description
     shorewall = _SHOREWALL.search(prefix)
     if shorewall is not None:
-        return _word(shorewall[2]), shorewall[1], None, None
-    return _word(prefix), prefix.strip("[]:-* "), None, description
+        return action_of(shorewall[2]), shorewall[1], None, None
+    return action_of(prefix), prefix.strip("[]:-* "), None, description
 
 
-def _word(text: str) -> str | None:
+def action_of(text: str) -> str | None:
     """The action that a text names; the last one, since `LIMIT BLOCK` blocks and `INVALID_DROP` drops."""
     found = [_ACTIONS.get(each[:4].lower()) for each in _WORD.findall(text.replace("_", " "))]
     known = [each for each in found if each is not None]
