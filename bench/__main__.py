@@ -1,4 +1,4 @@
-"""Runs all benchmarks, or those named: `python -m bench startup bus parsers stages rules flow latency fresh`.
+"""Runs all benchmarks, or those named: `python -m bench startup bus parsers stages rules flow latency fresh netflow`.
 
 `python -m bench correlation`, `cluster` and `listeners` take longer, have options, and run alone.
 """
@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 
-from bench import bus, cluster, correlation, flow, fresh, latency, listeners, parsers, rules, stages, startup
+from bench import bus, cluster, correlation, flow, fresh, latency, listeners, netflow, parsers, rules, stages, startup
 
 ALL = {
     "startup": startup.main,
@@ -20,6 +20,7 @@ ALL = {
     "flow": flow.main,
     "latency": latency.main,
     "fresh": fresh.main,
+    "netflow": netflow.main,
 }
 
 
