@@ -128,9 +128,10 @@ class Datagrams:
         records: list[Raw] = []
         empty = 0
         for data, place, received in self.backlog.take(limit):
-            frame = self._cut(data)
-            if frame.data:
-                records += self.number((frame,), place, received)
+            text, truncated = self._cut(data)
+            if text:
+                origin, number = _sender(place[0], place[1])
+                records.append(self._lanes[number].record(text, received, origin, truncated))
             else:
                 empty += 1
         if empty:

@@ -76,20 +76,15 @@ class Lane:
 
     def number(self, frames: Iterable[Frame], received: int, origin: str, sender: str = "") -> list[Raw]:
         """The frames as records, numbered on."""
-        records = [
-            Raw(
-                data=data,
-                lane=self.name,
-                seq=seq,
-                received=received,
-                origin=origin,
-                truncated=truncated,
-                sender=sender,
-            )
-            for seq, (data, truncated) in enumerate(frames, self.seq)
-        ]
-        self.seq += len(records)
-        return records
+        return [self.record(data, received, origin, truncated, sender) for data, truncated in frames]
+
+    def record(self, data: bytes, received: int, origin: str, truncated: bool, sender: str = "") -> Raw:
+        """One record, with the next number."""
+        seq = self.seq
+        self.seq = seq + 1
+        return Raw(
+            data=data, lane=self.name, seq=seq, received=received, origin=origin, truncated=truncated, sender=sender
+        )
 
 
 def address(text: str, where: str) -> tuple[str, int]:
