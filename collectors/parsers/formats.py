@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from almena.errors import ParseError
@@ -73,6 +72,7 @@ for _format in FORMATS:
     for _text in _format.begins:
         _BEGINS.setdefault(_text[0], []).append((_text, _format))
 _MARKS = tuple((mark, each) for each in FORMATS for mark in each.marks)
+_FIRST = {first: tuple(begin for begin, _ in begins) for first, begins in _BEGINS.items()}
 _DOCUMENTS = tuple(each for each in FORMATS if each.fits is not None)
 
 ALONE = tuple(each for each in FORMATS if each.read is not None and not (each.programs and each.words))
@@ -81,7 +81,7 @@ ALONE = tuple(each for each in FORMATS if each.read is not None and not (each.pr
 
 def known(line: str, at: int) -> bool:
     """Whether a message of a known format begins there."""
-    return any(line.startswith(begin, at) for begin, _ in _BEGINS.get(line[at : at + 1], ()))
+    return line.startswith(_FIRST.get(line[at : at + 1], ()), at)
 
 
 def recognise(line: str, at: int, event: Event, context: Context) -> tuple[str, Event] | None:
@@ -104,15 +104,13 @@ def read(each: Format, line: str, at: int, event: Event, context: Context) -> Ev
         return None
 
 
-def _candidates(line: str, at: int, event: Event) -> Iterator[Format]:
-    for begin, each in _BEGINS.get(line[at : at + 1], ()):
-        if line.startswith(begin, at):
-            yield each
+def _candidates(line: str, at: int, event: Event) -> list[Format]:
+    found = _PROGRAMS.get(event.get("process.name", ""), [])
     if "log.syslog.version" in event:
-        for mark, each in _MARKS:
-            if mark in event:
-                yield each
-    yield from _PROGRAMS.get(event.get("process.name", ""), ())
+        found = [each for mark, each in _MARKS if mark in event] + found
+    if known(line, at):
+        found = [each for begin, each in _BEGINS[line[at]] if line.startswith(begin, at)] + found
+    return found
 
 
 def of_document(document: dict[str, Any]) -> Format | None:

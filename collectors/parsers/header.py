@@ -92,21 +92,33 @@ def read(line: str, event: Event, context: Context, known: Known) -> int:
     return mark if mark >= 0 else _rfc3164(line, at, event, context, known)
 
 
+def _fields(priority: int) -> Event:
+    facility, severity = divmod(priority, 8)
+    return {
+        "log.syslog.priority": priority,
+        "log.syslog.facility.code": facility,
+        "log.syslog.facility.name": FACILITIES[facility],
+        "log.syslog.severity.code": severity,
+        "log.syslog.severity.name": SEVERITIES[severity],
+        "log.level": SEVERITIES[severity],
+    }
+
+
+_PRIORITIES = {f"<{priority}": _fields(priority) for priority in range(192)}
+
+
 def _priority(line: str, event: Event) -> int:
     """Read `<PRI>` and return where it ends; 0 when there is none."""
     if line[0] != "<":
         return 0
     end = line.find(">", 1, 5)
-    digits = line[1:end] if end > 0 else ""
-    if not (digits.isascii() and digits.isdigit()) or int(digits) > 191:
-        raise ParseError("no priority: syslog begins with <0> to <191>", 0)
-    priority = int(digits)
-    facility, severity = divmod(priority, 8)
-    event["log.syslog.priority"] = priority
-    event["log.syslog.facility.code"] = facility
-    event["log.syslog.facility.name"] = FACILITIES[facility]
-    event["log.syslog.severity.code"] = severity
-    event["log.syslog.severity.name"] = event["log.level"] = SEVERITIES[severity]
+    fields = _PRIORITIES.get(line[:end]) if end > 0 else None
+    if fields is None:
+        digits = line[1:end] if end > 0 else ""
+        if not (digits.isascii() and digits.isdigit()) or int(digits) > 191:
+            raise ParseError("no priority: syslog begins with <0> to <191>", 0)
+        fields = _PRIORITIES[f"<{int(digits)}"]  # with zeros in front
+    event |= fields
     return end + 1
 
 
@@ -133,7 +145,7 @@ def _moment(year: int, month: str, day: str, clock: str, zone: str) -> int:
 
 def _time(line: str, at: int, context: Context) -> tuple[int | None, int]:
     """The time at `at` in microseconds and where it ends; (None, at) when none stands there."""
-    iso = _ISO.match(line, at)
+    iso = _ISO.match(line, at) if line[at : at + 1].isdigit() else None
     if iso is not None:
         return instant(iso[1], context.zone), iso.end()
     bsd = _BSD.match(line, at)
@@ -152,13 +164,14 @@ def _of_parts(year: str | None, month: str, day: str, clock: str, zone: str, con
 
 
 def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -> int:
-    event["@timestamp"] = format_time(context.received)
     if at and known(line, at):
+        event["@timestamp"] = format_time(context.received)
         return at
     moment, start = _time(line, at, context)
     if moment is None:
         if at == 0:
             raise ParseError("neither a priority nor a time at the beginning", 0)
+        event["@timestamp"] = format_time(context.received)
     else:
         event["@timestamp"] = format_time(moment)
         start = _host(line, start, event, known)
@@ -174,7 +187,12 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
 def _host(line: str, start: int, event: Event, known: Known) -> int:
     """Read the host's name behind the time, when there is one, and return where it ends."""
     end = line.find(" ", start, start + 256)
-    if end < 0 or known(line, start):
+    if known(line, start):
+        return start
+    tab = line.find("\t", start, end if end >= 0 else start + 256)
+    if tab >= 0 and known(line, tab + 1):
+        end = tab  # senders whose columns are apart by tabs, the host's name too
+    if end < 0:
         return start
     host = line[start:end]
     if host.endswith(":") and (address(host[:-1]) or line.startswith("%", end + 1) or known(line, end + 1)):

@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).resolve().parents[2] / "golden"
         ("windows/security_evtx.json", "windows"),
         ("windows/winlogbeat.json", "windows"),
         ("app/events.json", "app"),
-        ("ecs/events.json", "ecs"),
+        ("ecs/events.json", "json"),  # a record of CloudTrail among them
         ("json/mixed.json", "json"),
     ],
 )
