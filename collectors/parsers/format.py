@@ -78,7 +78,7 @@ class Format:
         message = line[at:] if at else line
         if self.convert is not None and message[:1] == "{":
             return self.document(json_object(message.encode()), event, context)
-        if self.read is None or not message:
+        if self.read is None:
             return None
         if not self._signed(event) and not self.known(line, at):
             return None
