@@ -23,7 +23,7 @@ _ALERT = re.compile(
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a message into the event; False when it is none of an FTD or ASA."""
-    if message[0] == "%":
+    if message[:1] == "%":
         return cisco_asa.read(message, event, context)
     event |= {"observer.vendor": "Cisco", "observer.product": "ftd", "observer.type": "firewall"}
     alert = _ALERT.match(message)

@@ -27,7 +27,7 @@ _ERROR = re.compile(
 _GENERAL = re.compile(
     r"(?:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?)|(\d{6}) {1,2}(\d{1,2}:\d\d:\d\d))?"
     r"\s{1,8}(\d{1,10}) (Connect|Quit|Query|Init DB|Prepare|Execute|Close stmt|Field List|Statistics|Change user"
-    r"|Refresh|Ping|Daemon|Shutdown|Kill|Binlog Dump|Reset stmt|Fetch|Set option|Create DB|Drop DB|Debug|Time|Register Slave)\b\t?",
+    r"|Refresh|Ping|Daemon|Shutdown|Kill|Binlog Dump|Reset stmt|Fetch|Set option|Create DB|Drop DB|Debug|Time)\b\t?",
     re.ASCII,
 )
 _SLOW_USER = re.compile(

@@ -17,9 +17,10 @@ from almena.ecs import check
 from almena.errors import ParseError
 from almena.event import Event, encode, event_time
 from collectors.base import Context
-from collectors.parsers import PARSERS
+from collectors.parsers import PARSERS, formats
 from collectors.parsers.common import MAX_BYTES, MAX_FIELDS
 from collectors.parsers.ecs import OWN
+from collectors.parsers.format import Format
 
 CONTEXT = Context(received=1_795_376_040_000_000)
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -181,6 +182,14 @@ def test_json_of_any_shape_in_any_spot(name: str, data: st.DataObject) -> None:
             "@timestamp": 1e9,
         }
     parse(name, msgspec.json.encode(document))
+
+
+@pytest.mark.parametrize("each", formats.FORMATS, ids=lambda each: each.name)
+def test_a_signed_message_without_a_word_harms_no_reader(each: Format) -> None:
+    for program in (*each.programs[:2], "other"):
+        for head in (f"<13>Nov 22 13:34:00 h {program}[1]: ", f"<13>1 2026-11-22T19:34:00Z h {program} 1 - - "):
+            parse("syslog", head.encode())
+            parse(each.name, head.encode())
 
 
 HOSTILE: dict[str, Callable[[int], bytes]] = {
