@@ -9,7 +9,7 @@ WORKERS ?= 4  # more than cores: many tests wait for servers
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check golden docs servers stack stack-stop demo-cluster bench bench-engine bench-correlation bench-cluster bench-listeners faults lock clean
+.PHONY: help install run test check golden docs servers stack stack-stop demo-cluster bench bench-engine bench-correlation bench-cluster bench-listeners bench-parse faults lock clean
 
 help:  ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -78,6 +78,9 @@ bench-cluster: $(DEV_STAMP) servers  ## The product on Kafka and Elasticsearch, 
 
 bench-listeners: $(DEV_STAMP)  ## Syslog over UDP and TCP at a pace, to docs/benchmarks.md; five minutes.
 	$(BIN)/python -m bench listeners
+
+bench-parse: $(DEV_STAMP)  ## Parsers beside the least there is to do and rsyslog, to docs/benchmarks.md; three minutes.
+	$(BIN)/python -m bench parse
 
 faults: $(DEV_STAMP)  ## The long fault runs: kill -9 a hundred times under load.
 	$(BIN)/python -m pytest -q -m faults -s

@@ -1,6 +1,6 @@
 """Runs all benchmarks, or those named: `python -m bench startup bus parsers stages rules flow latency fresh netflow`.
 
-`python -m bench correlation`, `cluster` and `listeners` take longer, have options, and run alone.
+`python -m bench correlation`, `cluster`, `listeners` and `parse` take longer, have options, and run alone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 
-from bench import bus, cluster, correlation, flow, fresh, latency, listeners, netflow, parsers, rules, stages, startup
+from bench import bus, cluster, correlation, flow, fresh, latency, listeners, netflow, parse, parsers, rules, stages, startup
 
 ALL = {
     "startup": startup.main,
@@ -34,6 +34,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["listeners"]:
         listeners.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["parse"]:
+        parse.main(sys.argv[2:])
         return
     named = sys.argv[1:] or list(ALL)
     unknown = [name for name in named if name not in ALL]
