@@ -8,6 +8,7 @@ from typing import Any
 
 from collectors.file import File
 from collectors.http import Http
+from collectors.journald import Journald
 from collectors.netflow import Netflow
 from collectors.packets import Packets
 from collectors.relp import Relp
@@ -16,6 +17,7 @@ from collectors.syslog import Syslog
 COLLECTORS: dict[str, type] = {
     "file": File,
     "http": Http,
+    "journald": Journald,
     "netflow": Netflow,
     "packets": Packets,
     "relp": Relp,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
+import journals
 import pytest
 from captures import SYN, ethernet, pcap, tcp, write
 from exports import v5, v5_flow
@@ -108,6 +109,25 @@ class NetflowWay:
         return f"text {decode(record.data)['source.port'] - 2_000}"
 
 
+class JournaldWay:
+    kind, acknowledges = "journald", True
+
+    def options(self, folder: Path) -> dict[str, Any]:
+        journals.needed()
+        (folder / "journal").mkdir(exist_ok=True)
+        return {"directory": str(folder / "journal"), "checkpoint": str(folder / "memory.json")}
+
+    async def send(self, collector: Any, folder: Path, texts: Sequence[str]) -> bool:
+        records = [{"MESSAGE": text} for text in texts]
+        count = await asyncio.to_thread(journals.write, folder / "journal" / "web1.journal", records)
+        memory = folder / "memory.json"
+        await until(lambda: memory.exists() and f";i={count:x};" in memory.read_text())
+        return True
+
+    def text(self, record: Raw) -> str:
+        return str(decode(record.data)["MESSAGE"])
+
+
 class HttpWay:
     kind, acknowledges = "http", True
 
@@ -181,6 +201,7 @@ class RelpWay:
 WAYS: dict[str, Way] = {
     "file": FileWay(),
     "http": HttpWay(),
+    "journald": JournaldWay(),
     "netflow": NetflowWay(),
     "packets": PacketsWay(),
     "relp": RelpWay(),
