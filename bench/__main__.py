@@ -9,7 +9,21 @@ import os
 import platform
 import sys
 
-from bench import bus, cluster, correlation, flow, fresh, latency, listeners, netflow, parse, parsers, rules, stages, startup
+from bench import (
+    bus,
+    cluster,
+    correlation,
+    flow,
+    fresh,
+    latency,
+    listeners,
+    netflow,
+    parse,
+    parsers,
+    rules,
+    stages,
+    startup,
+)
 
 ALL = {
     "startup": startup.main,
