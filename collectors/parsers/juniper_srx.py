@@ -29,6 +29,14 @@ from collectors.parsers.network import (
 
 Values = dict[str, str]
 
+_FAMILIES = (
+    "RT_FLOW_SESSION_", "RT_SCREEN_", "APPTRACK_SESSION_", "IDP_", "WEBFILTER_URL_", "AV_", "ANTISPAM_SPAM_",
+    "CONTENT_FILTERING_", "AAMW_", "SECINTEL_ACTION_", "UI_", "SSHD_LOGIN_", "LOGIN_FAILED", "LOGIN_INFORMATION",
+    "LOGIN_PAM_", "LOGIN_ROOT", "WEB_AUTH_", "FWAUTH_", "SNMPD_AUTH_FAILURE", "SNMP_TRAP_LINK_", "KMD_", "RPD_",
+    "PFE_FW_SYSLOG_IP", "CHASSISD_", "JSRPD_", "RTLOG_", "RT_SRC_NAT_", "RT_H323_", "RT_ALG_",
+)  # fmt: skip
+"""What tags of Junos begin with, where no field and no program says that it is Junos."""
+
 _DATA = "log.syslog.structured_data.junos@"
 _TAGGED = re.compile(r"([A-Z][A-Z0-9]{1,16}(?:_[A-Z0-9]{1,24}){1,8}):? ?(?=\[junos@|[^\s])", re.ASCII)
 _ELEMENT = re.compile(r"\[junos@[\d.]{1,64}((?: [\w-]{1,64}=\"[^\"]*+\")*+)\]? ?", re.ASCII)
@@ -102,16 +110,18 @@ _SYSTEM: dict[str, tuple[str, str | None, str, str]] = {
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a record of Junos into the event; False when it has no tag of one."""
     values = _structured(event)
-    tag = event.get("log.syslog.msgid")
+    tag = event.get("log.syslog.msgid") if values else None
     text = message
     if not values:
         tagged = _TAGGED.match(message)
-        if tagged is not None:
+        if tagged is not None and (
+            message.startswith(_FAMILIES) or "[junos@" in message[:80] or event.get("process.name") in _PROGRAMS
+        ):
             tag, text = tagged[1], message[tagged.end() :]
             values, text = _element(text)
         elif event.get("process.name") == "PFE_FW_SYSLOG_IP":
             tag = "PFE_FW_SYSLOG_IP"
-    if tag is None:
+    if tag is None or not (values or text):
         return False
     name = tag.removesuffix("_LS")
     if not values:
@@ -288,35 +298,6 @@ def _filtered(values: Values, event: Event) -> None:
     put_port(event, "source.port", values.get("source_port"))
 
 
-FORMAT = Format(
-    name="juniper_srx",
-    dataset="juniper.srx",
-    read=read,
-    words=False,
-    programs=("RT_FLOW", "RT_UTM", "RT_IDP", "RT_IDS", "RT_AAMW", "RT_SECINTEL", "PFE_FW_SYSLOG_IP", "mgd"),
-    begins=(
-        "RT_FLOW_SESSION_",
-        "APPTRACK_SESSION_",
-        "RT_SCREEN_",
-        "IDP_ATTACK_LOG_",
-        "WEBFILTER_URL_",
-        "AV_VIRUS_",
-        "ANTISPAM_SPAM_",
-        "CONTENT_FILTERING_",
-        "AAMW_",
-        "SECINTEL_ACTION_",
-        "UI_",
-        "SSHD_LOGIN_",
-        "LOGIN_FAILED: ",
-        "LOGIN_INFORMATION: ",
-        "LOGIN_PAM_",
-        "LOGIN_ROOT: ",
-        "WEB_AUTH_",
-        "FWAUTH_",
-        "SNMPD_AUTH_FAILURE",
-        "SNMP_TRAP_LINK_",
-        "KMD_",
-        "RPD_",
-        "PFE_FW_SYSLOG_IP",
-    ),
-)
+_PROGRAMS = ("RT_FLOW", "RT_UTM", "RT_IDP", "RT_IDS", "RT_AAMW", "RT_SECINTEL", "PFE_FW_SYSLOG_IP", "mgd")
+
+FORMAT = Format(name="juniper_srx", dataset="juniper.srx", read=read, words=False, programs=_PROGRAMS, begins=_FAMILIES)

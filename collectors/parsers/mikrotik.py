@@ -93,7 +93,7 @@ def read(message: str, event: Event, context: Context) -> bool:
     text = message[:_LONGEST]
     head = _TOPICS.match(text)
     topics = head[6].split(",") if head is not None else []
-    if topics and topics[0] not in _READERS:
+    if topics and (topics[0] not in _READERS or (len(topics) == 1 and topics != ["dns"])):
         topics = []
     if head is not None and topics:
         _time(head, event, context)
@@ -358,12 +358,12 @@ for _topic in (
 ):  # fmt: skip
     _READERS[_topic] = _other
 
-_MARKS = tuple(
-    f"{topic},{level}"
-    for topic in _READERS
-    for level in ("info", "error", "warning", "critical", "debug", "account", "ppp", "ipsec", "packet", "event")
-) + tuple(f"{chain}: in:" for chain in ("input", "forward", "output", "srcnat", "dstnat", "prerouting", "postrouting"))
+_CHAINS = ("input", "forward", "output", "srcnat", "dstnat", "prerouting", "postrouting")
 
 FORMAT = Format(
-    name="mikrotik", dataset="mikrotik.routeros", read=read, words=False, begins=(*_MARKS, "dns query from ")
+    name="mikrotik",
+    dataset="mikrotik.routeros",
+    read=read,
+    words=False,
+    begins=(*(f"{topic}," for topic in _READERS), *(f"{chain}: in:" for chain in _CHAINS), "dns query from "),
 )
