@@ -101,7 +101,7 @@ def level(sizes: list[int], room: int) -> int:
     left, claims = room, sorted(sizes)
     for done, size in enumerate(claims):
         share = left // (len(claims) - done)
-        if size >= share:
+        if size > share:
             return share
         left -= size
     return claims[-1] if claims else room
