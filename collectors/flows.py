@@ -92,6 +92,11 @@ class Flows:
         self._flows.move_to_end(key)
         yield from self._expired()
 
+    def expire(self, moment: int) -> Iterator[Event]:
+        """Flows that are over by now."""
+        self._clock = max(self._clock, moment)
+        yield from self._expired()
+
     def flush(self) -> Iterator[Event]:
         """The end: every flow comes out."""
         while self._flows:

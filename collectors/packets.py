@@ -1,16 +1,15 @@
-"""Captured packets: flows counted by hand, and names from DNS, TLS and HTTP found by scapy in its own process."""
+"""Packets of files or of an interface: flows counted by hand, and names from DNS, TLS and HTTP found by scapy."""
 
 from __future__ import annotations
 
 import asyncio
 import glob
 import hashlib
-import ipaddress
 import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,26 +22,35 @@ from almena.errors import ConfigError, ParseError
 from almena.event import Event, encode
 from collectors import checkpoint
 from collectors.base import Common, Raw, Sink, Source
-from collectors.dissector import BATCH, Dissector, Found
-from collectors.flows import End, Flows, ends
-from collectors.pcap import TCP, Packet, Segment, known_link, packets, segment
+from collectors.dissector import BATCH, Dissector
+from collectors.flows import Flows
+from collectors.live import Live, interface
+from collectors.pcap import Packet, Segment, known_link, packets, segment
+from collectors.protocols import Question, Questions
 
 log = logging.getLogger("almena.packets")
 
 _TOGETHER = 1_000  # events handed on at once
 _REMEMBERED = 10_000  # captures known as read
-_METHODS = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
-_CODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET")
-_VERSIONS = {0x0300: ("ssl", "3.0"), 0x0301: ("tls", "1.0"), 0x0302: ("tls", "1.1"), 0x0303: ("tls", "1.2")}
 
 
 @dataclass(kw_only=True)
 class Packets(Common):
-    """Capture files (pcap, pcapng), such as tcpdump or a firewall writes; each is read once, when it is whole."""
+    """Packets of capture files (pcap, pcapng), such as tcpdump or a firewall writes, or of an interface.
 
-    paths: list[str]
+    A file is read once, when it is whole. An interface is read while it lasts, which needs the right CAP_NET_RAW; what
+    the kernel throws away because we are busy is counted as drops for `kernel`.
+    """
+
+    paths: list[str] = field(default_factory=list)
     """Captures to read; `*`, `?`, `[...]` and `**` name many."""
-    parser: str = "ecs"
+    interface: str = ""
+    """Interface to read, such as `eth1`, instead of files; at the mirror port of a switch it sees what passes there."""
+    promiscuous: bool = True
+    """Whether an interface also takes what is not addressed to it."""
+    receive_buffer: int = 32 << 20
+    """Bytes of packets the kernel keeps while we are busy, for an interface; the system may allow less."""
+    parser: str = "flow"
     """The parser its records go through; they are events already."""
     settle: Span = field(default_factory=lambda: Span(10 * SECOND))
     """A capture unchanged for so long is whole."""
@@ -61,8 +69,13 @@ class Packets(Common):
 
     async def run(self, name: str, sink: Sink) -> None:
         """Read captures as they are whole, until cancelled."""
+        if self.interface and self.paths:
+            raise ConfigError(f"collectors.{name}: both 'paths' and 'interface'; make two collectors of them")
+        if self.interface:
+            await self._listen(name, sink)
+            return
         if not self.paths:
-            raise ConfigError(f"collectors.{name}: paths: names no file")
+            raise ConfigError(f"collectors.{name}: paths: names no file, and no 'interface' is given")
         memory = Path(self.checkpoint or f"data/checkpoints/{name}.json")
         done = await asyncio.to_thread(checkpoint.load, memory, list[_Done]) or []
         while True:
@@ -71,6 +84,12 @@ class Packets(Common):
                 done = [*done, entry][-_REMEMBERED:]
                 await checkpoint.patiently(partial(checkpoint.save, memory, done))
             await asyncio.sleep(self.poll / SECOND)
+
+    async def _listen(self, name: str, sink: Sink) -> None:
+        where = f"collectors.{name}"
+        source = replace(self.source(name), resent=False)
+        with interface(self.interface, self.receive_buffer, where, promiscuous=self.promiscuous) as sock:
+            await Live(source, sink, sock, max_flows=self.max_flows, dissect=self.dissect).run()
 
     def _whole(self, done: set[tuple[str, int, int]]) -> list[_Done]:
         """Captures that are whole and not read yet, the oldest first."""
@@ -158,21 +177,24 @@ class Capture:
     def events(self) -> Iterator[Numbered]:
         """Every event; raises ParseError where the file is damaged, after everything before has come."""
         with self._path.open("rb") as file, Dissector() as dissector:
-            waiting: list[tuple[int, Packet, Segment, bytes]] = []
-            damage: ParseError | None = None
+            questions, waiting = Questions(), list[Question]()
+            number, damage = 0, None
             try:
                 for number, packet in enumerate(packets(file)):
                     cut = self._segment(packet)
                     if cut is None:
                         continue
                     yield from self._numbered(self._flows.add(cut, packet.time))
-                    kind = _kind(cut) if self._dissect else b""
-                    if kind:
-                        waiting.append((number, packet, cut, kind))
+                    if self._dissect and (question := questions.of(cut, packet.time, number)) is not None:
+                        waiting.append(question)
                     if len(waiting) >= BATCH:
                         yield from self._found(dissector, waiting)
             except ParseError as error:
                 damage = error
+            for question in questions.rest(number + 1):
+                waiting.append(question)
+                if len(waiting) >= BATCH:
+                    yield from self._found(dissector, waiting)
             yield from self._found(dissector, waiting)
             yield from self._numbered(self._flows.flush())
             if damage is not None:
@@ -188,14 +210,14 @@ class Capture:
             yield Numbered("f", self._told, event)
             self._told += 1
 
-    def _found(self, dissector: Dissector, waiting: list[tuple[int, Packet, Segment, bytes]]) -> Iterator[Numbered]:
+    def _found(self, dissector: Dissector, waiting: list[Question]) -> Iterator[Numbered]:
         if not waiting:
             return
-        found = dissector.find([(kind, _payload(cut)) for _, _, cut, kind in waiting])
+        found = dissector.find([(question.kind, question.payload) for question in waiting])
         self.skipped = dissector.skipped
-        for (number, packet, cut, kind), names in zip(waiting, found, strict=True):
+        for question, names in zip(waiting, found, strict=True):
             if names is not None:
-                yield Numbered("p", number, _EVENTS[kind](cut, packet.time, names))
+                yield Numbered("p", question.number, question.event(names))
         waiting.clear()
 
 
@@ -209,83 +231,3 @@ def _fingerprint(path: str) -> str:
     """A name for the capture's content, whatever it is called."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
-
-
-def _kind(cut: Segment) -> bytes:
-    """What may be found in a packet: `D` DNS, `T` TLS, `H` HTTP, or nothing."""
-    payload = cut.payload
-    if len(payload) < 12:
-        return b""
-    if 53 in (cut.source_port, cut.destination_port):
-        return b"D"
-    if cut.protocol != TCP:
-        return b""
-    if payload[0] == 0x16 and payload[1] == 3 and payload[5] == 1:
-        return b"T"
-    return b"H" if payload.startswith(_METHODS) else b""
-
-
-def _payload(cut: Segment) -> bytes:
-    """DNS over TCP has its length in front."""
-    over_tcp = cut.protocol == TCP and 53 in (cut.source_port, cut.destination_port)
-    return cut.payload[2:] if over_tcp else cut.payload
-
-
-def _ends(cut: Segment) -> tuple[End, End]:
-    return (cut.source, cut.source_port), (cut.destination, cut.destination_port)
-
-
-def _dns(cut: Segment, moment: int, found: Found) -> Event:
-    """A question or an answer; the source is who asked, in both."""
-    source, destination = reversed(_ends(cut)) if found.response else _ends(cut)
-    event = ends(source, destination, cut.protocol, moment, "network.dns")
-    event["event.type"] = ["protocol", "info"]
-    event["network.protocol"] = "dns"
-    event["dns.id"] = str(found.id)
-    event["dns.type"] = "answer" if found.response else "query"
-    event["dns.question.name"] = found.name.lower() or "."
-    event["dns.question.type"] = found.type
-    if found.response:
-        event["dns.response_code"] = _CODES[found.code] if found.code < len(_CODES) else str(found.code)
-        event["dns.answers.type"] = [kind for kind, _ in found.answers]
-        event["dns.answers.data"] = [data for _, data in found.answers]
-        event["dns.resolved_ip"] = [data for kind, data in found.answers if kind in ("A", "AAAA") and _is_address(data)]
-    return event
-
-
-def _tls(cut: Segment, moment: int, found: Found) -> Event:
-    event = ends(*_ends(cut), cut.protocol, moment, "network.tls")
-    event["event.type"] = ["protocol", "info"]
-    event["network.protocol"] = "tls"
-    event["tls.version_protocol"], event["tls.version"] = _VERSIONS.get(found.version, ("tls", "1.3"))
-    if found.name:
-        event["tls.client.server_name"] = found.name.lower()
-    return event
-
-
-def _http(cut: Segment, moment: int, found: Found) -> Event:
-    event = ends(*_ends(cut), cut.protocol, moment, "network.http")
-    event["event.category"] = ["network", "web"]
-    event["event.type"] = ["protocol", "access"]
-    event["network.protocol"] = "http"
-    event["http.request.method"] = found.method
-    path, mark, query = found.path.partition("?")
-    event["url.path"] = path
-    if mark:
-        event["url.query"] = query
-    if found.host:
-        event["url.domain"] = found.host.lower()
-    if found.agent:
-        event["user_agent.original"] = found.agent
-    return event
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-_EVENTS = {b"D": _dns, b"T": _tls, b"H": _http}
