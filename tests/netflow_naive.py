@@ -48,9 +48,9 @@ class Naive:
             if length == 0:
                 break
             body = data[place + 4 : place + length]
-            if kind < 256:
+            if kind < 4:
                 self.learn(version, domain, kind, body)
-            elif (domain, kind) in self.templates and (domain, kind) not in self.options:
+            elif kind >= 256 and (domain, kind) in self.templates and (domain, kind) not in self.options:
                 fields = self.templates[domain, kind]
                 least = sum(1 if size == 65_535 else size for _, _, size in fields)
                 while len(body) >= least and any(body):
@@ -58,6 +58,8 @@ class Naive:
                     body = body[size:]
                     yield head, values
             place += length
+        if version == 10 and len(data) - end >= 16:
+            yield from self.read(data[end:])
 
     def learn(self, version: int, domain: int, kind: int, body: bytes) -> None:
         while len(body) >= 4 and any(body[:4]):

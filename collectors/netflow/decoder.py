@@ -16,7 +16,7 @@ from collectors.netflow.meanings import Frame
 from collectors.netflow.memory import Exporter, Key, Limits, Memory, Template, Waiting
 from collectors.netflow.options import Options
 from collectors.netflow.shape import Shape
-from collectors.netflow.wire import FIRST_DATA, IPFIX, V5, V9, Header, Set
+from collectors.netflow.wire import DEFINING, FIRST_DATA, IPFIX, V5, V9, Header, Set
 
 TOGETHER = 1_000
 """Most events that come at once."""
@@ -86,10 +86,14 @@ class Decoder:
 
         Raises ParseError where it is damaged, after the events of what comes before.
         """
-        head = wire.header(datagram.data)
-        if head.version == V5:
-            yield from self._flows(datagram, head)
-            return
+        for message in wire.messages(datagram.data):
+            head = wire.header(message)
+            if head.version == V5:
+                yield from self._flows(datagram, head)
+            else:
+                yield from self._message(datagram, head, message)
+
+    def _message(self, datagram: Datagram, head: Header, data: bytes) -> Iterator[list[Event]]:
         exporter = self.memory.exporter(datagram.host, datagram.moment)
         if exporter is None:
             self.memory.lost["exporters"] += 1
@@ -102,12 +106,12 @@ class Decoder:
             self._number(sequence, head, 1)
         records: int | None = 0
         try:
-            for found in wire.sets(datagram.data, head.version):
-                if found.number < FIRST_DATA:
+            for found in wire.sets(data, head.version):
+                if found.number in DEFINING[head.version]:
                     yield from self._define(datagram, head, exporter, found)
-                    continue
-                count = yield from self._data(datagram, head, exporter, found)
-                records = None if records is None or count is None else records + count
+                elif found.number >= FIRST_DATA:
+                    count = yield from self._data(datagram, head, exporter, found)
+                    records = None if records is None or count is None else records + count
         except ParseError:
             records = None
             raise

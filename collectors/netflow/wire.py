@@ -21,6 +21,9 @@ MAX_FIELDS = 1_024
 FIRST_DATA = 256
 """Sets from this number on hold data; their number is the template's."""
 
+DEFINING = {V9: (0, 1), IPFIX: (2, 3)}
+"""The numbers of sets that hold templates, of flows and of options; others below `FIRST_DATA` mean nothing."""
+
 _V5, _V9, _IPFIX = struct.Struct("!HHIIIIHH"), struct.Struct("!HHIIII"), struct.Struct("!HHIII")
 _PAIR, _ENTERPRISE = struct.Struct("!HH"), struct.Struct("!I")
 _V5_RECORD = 48
@@ -89,6 +92,16 @@ def header(data: bytes) -> Header:
     except struct.error:
         raise ParseError("a datagram that ends in its header", len(data)) from None
     raise ParseError("a datagram that is neither NetFlow 5, NetFlow 9 nor IPFIX", 0)
+
+
+def messages(data: bytes) -> Iterator[bytes]:
+    """The messages of a datagram: one, but for IPFIX, where more may stand behind it."""
+    while data[:2] == b"\0\x0a" and _IPFIX.size <= (length := int.from_bytes(data[2:4], "big")) < len(data):
+        yield data[:length]
+        data = data[length:]
+        if data[:2] != b"\0\x0a":
+            return
+    yield data
 
 
 def sets(data: bytes, version: int) -> Iterator[Set]:

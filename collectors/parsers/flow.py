@@ -50,12 +50,13 @@ def _known() -> frozenset[str]:
 def _why(raw: bytes) -> ParseError:
     """What is wrong with a datagram that became no events."""
     try:
-        head = wire.header(raw)
-        if head.version == wire.V5:
-            wire.flows(raw, head.flows)
-        else:
-            for found in wire.sets(raw, head.version):
-                if found.number < wire.FIRST_DATA:
+        for message in wire.messages(raw):
+            head = wire.header(message)
+            if head.version == wire.V5:
+                wire.flows(message, head.flows)
+                continue
+            for found in wire.sets(message, head.version):
+                if found.number in wire.DEFINING[head.version]:
                     for _ in wire.definitions(found, head.version):
                         pass
     except ParseError as error:

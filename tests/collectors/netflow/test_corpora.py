@@ -18,7 +18,7 @@ from collectors.netflow.decoder import Datagram, Decoder
 from collectors.parsers import PARSERS
 
 FLOWS = {
-    "ipfix.dat": 6,
+    "ipfix.dat": 12,
     "netflow5.dat": 2,
     "netflow9_cisco_asr1001x_tpl259.dat": 25,
     "netflow9_test_cisco_1941K9.dat": 29,

@@ -478,6 +478,14 @@ class TestSequences:
 
 
 class TestDamage:
+    def test_messages_behind_one_another_and_sets_that_mean_nothing(self) -> None:
+        row = a_set(256, record(ENDS, (A, B)))
+        data = ipfix(template(256, ENDS, version=10), a_set(100, b"anything"), a_set(1, b"\1\2"), row)
+        decoder = Decoder()
+        assert len(decode(decoder, data + ipfix(row, row, sequence=1) + b"\0\0\0")) == 3
+        assert decoder.missing["records"] == 0
+        assert len(decode(decoder, v9(a_set(2, b"\1\0\0\1"), template(300, PLAIN), a_set(300, plain())))) == 1
+
     def test_what_comes_before_the_damage_counts(self) -> None:
         decoder = Decoder()
         data = v9(template(256, PLAIN), a_set(256, plain()), struct.pack("!HH", 256, 9_999))
