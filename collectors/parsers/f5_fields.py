@@ -18,12 +18,12 @@ _PAIR = re.compile(
 )
 _QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"(?:,|$)', re.ASCII | re.DOTALL)
 _NONE = frozenset(("", "N/A", "-", "Unknown", "unknown", "none", "0.0.0.0", "::"))  # noqa: S104 - written for no value
-_ORDER = (
+_ORDER = (  # noqa: SIM905
     "unit_hostname management_ip_address http_class_name policy_name policy_apply_date violations support_id"
     " request_status response_code ip_client route_domain method protocol query_string x_forwarded_for_header_value"
     " sig_ids sig_names date_time severity attack_type geo_location ip_address_intelligence username session_id"
     " src_port dest_port dest_ip sub_violations virus_name uri request"
-).split(" ")  # noqa: SIM905
+).split(" ")
 _HEADER = re.compile(r"(?:\\r)?\\n(Host|User-Agent|Referer): ?(.{1,2048}?)(?=\\r|\\n|$)", re.ASCII)
 _REAL_HEADER = re.compile(r"\r?\n(Host|User-Agent|Referer): ?([^\r\n]{1,2048})", re.ASCII)
 _DATE = re.compile(r"([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d{4}) (\d\d:\d\d:\d\d)$", re.ASCII)
