@@ -35,6 +35,7 @@ from collectors.parsers import (
     windows_dns,
     windows_syslog,
     windows_xml,
+    zeek,
 )
 from collectors.parsers.common import json_object
 from collectors.parsers.format import Format
@@ -61,6 +62,7 @@ FORMATS: tuple[Format, ...] = (
     f5.FORMAT,
     pfsense.FORMAT,
     fortigate.FORMAT,
+    zeek.FORMAT,
     sshd.FORMAT,
     sudo.FORMAT,
     nginx.FORMAT,
