@@ -9,6 +9,7 @@ from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import (
     apache,
+    bind,
     cisco_asa,
     cisco_ftd,
     cisco_ios,
@@ -63,6 +64,7 @@ FORMATS: tuple[Format, ...] = (
     pfsense.FORMAT,
     fortigate.FORMAT,
     zeek.FORMAT,
+    bind.FORMAT,
     sshd.FORMAT,
     sudo.FORMAT,
     nginx.FORMAT,
