@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
-import lzma
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +16,7 @@ from almena.alert import Alert
 from almena.clock import FOREVER, format_time, parse_time
 from almena.correlate import Operator, drive
 from almena.detect import Selector, select
+from almena.encoding import encoding_of, line_end, mark_of, to_utf_8
 from almena.errors import ParseError, UsageError
 from almena.event import Event, decode
 from almena.hit import Hit, order_of
@@ -29,13 +28,13 @@ log = logging.getLogger("almena.replay")
 LONGEST_LINE = 1 << 20
 """Bytes of one record; a longer one is a dead letter."""
 
+_BLOCK = 1 << 18
+
 BATCH = 500
 """Events that detectors see at once."""
 
-_OPEN: Mapping[str, Callable[..., object]] = {".gz": gzip.open, ".xz": lzma.open}
-
-PACKED = tuple(_OPEN)
-"""How the names of files end that are decompressed as they are read."""
+PACKED = (".gz", ".xz", ".bz2", ".zst")
+"""How the names of files end that are unpacked as they are read."""
 
 _TIMES = ("@timestamp", "TimeCreated", "UtcTime", "EventTime", "eventTime", "timestamp", "time")
 
@@ -72,9 +71,15 @@ class Totals:
     bytes: int = 0
 
 
-def lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """(1-based line, offset, bytes without line break) of each line; a line too long comes cut, one byte over."""
-    number = offset = 0
+def lines(file: BufferedReader) -> Iterator[tuple[int, int, bytes]]:
+    """(1-based line, offset, UTF-8 without line break) of each line; one too long comes cut, one byte over."""
+    head = file.peek(4)[:4]
+    encoding = encoding_of(head)
+    offset = len(file.read(mark_of(head)))
+    if encoding != "utf-8":
+        yield from _wide_lines(file, offset, encoding)
+        return
+    number = 0
     while True:
         line = file.readline(LONGEST_LINE + 1)
         if not line:
@@ -88,12 +93,24 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         yield number, start, line.rstrip(b"\r\n")
 
 
-def open_file(path: Path) -> BufferedReader:
-    """The file for reading, decompressed when its name ends in one of `PACKED`; raises UsageError."""
-    try:
-        return cast(BufferedReader, _OPEN.get(path.suffix, Path.open)(path, "rb"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
+def _wide_lines(file: BufferedReader, offset: int, encoding: str) -> Iterator[tuple[int, int, bytes]]:
+    """The lines of UTF-16."""
+    number, rest, skipping = 1, b"", False
+    while block := file.read(_BLOCK):
+        data, place = rest + block, 0
+        while (found := line_end(data, place, encoding))[0] >= 0:
+            end, behind = found
+            if not skipping:
+                yield number, offset + place, to_utf_8(data[place:end], encoding)[: LONGEST_LINE + 1]
+            number, place, skipping = number + 1, behind, False
+        rest, offset = data[place:], offset + place
+        if len(rest) > 2 * LONGEST_LINE:
+            if not skipping:
+                yield number, offset, to_utf_8(rest, encoding)[: LONGEST_LINE + 1]
+            keep = len(rest) % 2
+            offset, rest, skipping = offset + len(rest) - keep, rest[len(rest) - keep :], True
+    if rest and not skipping:
+        yield number, offset, to_utf_8(rest, encoding)
 
 
 def files_of(paths: Iterable[Path]) -> list[Path]:

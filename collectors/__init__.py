@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from collectors.evtx import Evtx
 from collectors.file import File
 from collectors.http import Http
 from collectors.journald import Journald
@@ -15,6 +16,7 @@ from collectors.relp import Relp
 from collectors.syslog import Syslog
 
 COLLECTORS: dict[str, type] = {
+    "evtx": Evtx,
     "file": File,
     "http": Http,
     "journald": Journald,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
 import os
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import zstandard
@@ -248,3 +250,42 @@ def open_content(path: str, most: int) -> Content | None:
         os.close(handle)
         return None
     return Packed(handle, packed, most) if packed else Content(handle)
+
+
+class _Unpacked(io.RawIOBase):
+    """A packed file as a stream; reading raises OSError where it is damaged, or cut off."""
+
+    def __init__(self, content: Content | None) -> None:
+        """Without content there is nothing that could be unpacked."""
+        self._content = content
+        self._place = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as there is something."""
+        view = memoryview(buffer)
+        data = self._content.read(len(view), self._place) if self._content is not None else b""
+        if not data and (self._content is None or not self._content.finished):
+            raise OSError("damaged")
+        view[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if not self.closed and self._content is not None:
+            self._content.close()
+        super().close()
+
+
+def open_stream(path: Path, most: int, *, packed: bool) -> io.BufferedReader:
+    """The file from its beginning, unpacked; with `packed`, one that is not packed is damaged. Raises OSError."""
+    content = open_content(str(path), most)
+    if content is not None and content.packed:
+        return io.BufferedReader(_Unpacked(content), _STEP)
+    if content is not None:
+        content.close()
+    return io.BufferedReader(_Unpacked(None)) if packed else path.open("rb")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import lzma
 import os
-import zlib
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 
 from almena.errors import ParseError, UsageError
 from almena.event import encode
-from almena.replay import LONGEST_LINE, PACKED, Item, Place, Reader, lines, native, open_file
+from almena.replay import LONGEST_LINE, PACKED, Item, Place, Reader, lines, native
 from collectors import jsonarray
+from collectors.assemble import Assembler, Line, Record
+from collectors.assemblers import Recognised, assembler_for
 from collectors.base import Context
+from collectors.content import open_stream
 from collectors.parsers import PARSERS
 
 FORMATS = ("auto", "native", "evtx", "pcap", *PARSERS)
@@ -25,7 +27,7 @@ SNIFF_RECORDS = 50
 _HEAD = 4_096
 _EVTX_MAGIC = b"ElfFile\x00"
 _PCAP_MAGICS = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a")
-_DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error)
+_MOST = 1 << 40  # bytes that are read of one packed file, unpacked
 
 
 def read(path: Path, format_: str, zone: str = "America/Mexico_City") -> tuple[str, Iterator[Item], Reader]:
@@ -48,7 +50,8 @@ def read(path: Path, format_: str, zone: str = "America/Mexico_City") -> tuple[s
             return format_, _pcap(path), reader("ecs", path, zone)
         case "native":
             return format_, _records(path), native
-    return format_, _records(path), reader(format_, path, zone)
+    make = assembler_for(format_)
+    return format_, _records(path, make() if make is not None else None), reader(format_, path, zone)
 
 
 def reader(parser: str, path: Path, zone: str) -> Reader:
@@ -72,7 +75,8 @@ def recognise(path: Path) -> str:
         return "evtx"
     if head[:4] in _PCAP_MAGICS:
         return "pcap"
-    first = [item for _, item in islice(_records(path), SNIFF_RECORDS) if isinstance(item, bytes) and item.strip()]
+    records = islice(_records(path, Recognised()), SNIFF_RECORDS)
+    first = [item for _, item in records if isinstance(item, bytes) and item.strip()]
     if not head.strip():
         return "syslog"  # nothing in it; any would do
     try:
@@ -81,25 +85,48 @@ def recognise(path: Path) -> str:
         raise ParseError("no parser understands this file; name its format with --format") from None
 
 
+def _opened(path: Path) -> BufferedReader:
+    try:
+        return open_stream(path, _MOST, packed=path.suffix in PACKED)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def _head(path: Path) -> bytes:
-    with open_file(path) as file:
+    with _opened(path) as file:
         try:
             return file.read(_HEAD)
-        except _DAMAGE:
+        except OSError:
             raise ParseError("damaged at its beginning") from None
 
 
-def _records(path: Path) -> Iterator[Item]:
-    """The lines of a file, or the elements of the JSON array that it is."""
+def _records(path: Path, assembler: Assembler | None = None) -> Iterator[Item]:
+    """The lines of a file put together, or the elements of the JSON array that it is."""
     name, number, offset = shown(path), 0, 0
-    with open_file(path) as file:
+    with _opened(path) as file:
         try:
             is_array = jsonarray.begins(file.peek(_HEAD)[:_HEAD])
             split = jsonarray.elements(file, LONGEST_LINE) if is_array else lines(file)
+            together = None if is_array else assembler
             for number, offset, data in split:
-                yield Place(name, number, offset), data
-        except _DAMAGE:
+                if together is None:
+                    yield Place(name, number, offset), data
+                    continue
+                for record in _together(together, number, offset, data):
+                    yield Place(name, record.number, record.start), record.data
+            for record in together.end() if together is not None else ():
+                yield Place(name, record.number, record.start), record.data
+        except OSError:
+            for record in assembler.end() if assembler is not None else ():
+                yield Place(name, record.number, record.start), record.data
             yield Place(name, number + 1, offset), ParseError("damaged from here on")
+
+
+def _together(assembler: Assembler, number: int, offset: int, data: bytes) -> Iterable[Record]:
+    """The records that a line completes; one too long stands alone, to be refused."""
+    if len(data) > LONGEST_LINE:
+        return [*assembler.end(), Record(data, offset, True, number)]
+    return assembler.add(Line(data, offset, offset + len(data) + 1, False, number))
 
 
 def _pcap(path: Path) -> Iterator[Item]:
@@ -118,23 +145,14 @@ def _pcap(path: Path) -> Iterator[Item]:
 
 def _evtx(path: Path) -> Iterator[Item]:
     """Records of a Windows event log; a damaged one is an error in its place, the rest goes on."""
-    from evtx import PyEvtxParser
+    from collectors import eventlog
 
     name, number = shown(path), 0
-    try:
-        records: Iterable[object] = PyEvtxParser(str(path)).records_json()
-    except (OSError, RuntimeError, ValueError):
-        yield Place(name, 1, 0), ParseError("no event log that can be read; a compressed one must be unpacked first")
+    if path.suffix in PACKED:
+        yield Place(name, 1, 0), ParseError("a compressed event log; unpack it first")
         return
-    iterator = iter(records)
-    while True:
-        number += 1
-        try:
-            record = next(iterator)
-        except StopIteration:
-            return
-        except (OSError, RuntimeError, ValueError):
-            yield Place(name, number, 0), ParseError("a damaged record of an event log")
-            continue
-        data = record["data"]  # type: ignore[index]
-        yield Place(name, number, 0), data.encode("utf-8", "surrogatepass")
+    try:
+        for number, found in enumerate(eventlog.records(path), 1):
+            yield Place(name, number, found.place), ParseError(found.damage) if found.damage else found.data
+    except OSError:
+        yield Place(name, number + 1, 0), ParseError("cannot be read on")
