@@ -20,6 +20,7 @@ from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant,
 from collectors.parsers.ecs import disarm
 from collectors.parsers.format import Format
 from collectors.parsers.windows_channels import DEFENDER
+from collectors.parsers.windows_text import data_of
 
 _CHANNELS = {
     "security": ("Security", "security"),
@@ -128,12 +129,18 @@ def fits(document: dict[str, Any]) -> bool:
 
 def convert(document: dict[str, Any], context: Context) -> Event:
     """The event of a record that was decoded already."""
-    record = _record(document)
+    return event_of(_record(document), context)
+
+
+def event_of(record: Record, context: Context) -> Event:
+    """The event of a record of any shape; raises ParseError when it has no id or no time."""
     code = given(record.system.get("event_id"))
     if code is None or number(code) is None:
         raise ParseError("a Windows event without a number as its event id")
     record.system["event_id"] = code
     dataset = _dataset(record)
+    if not record.data and record.message is not None:
+        record = record._replace(data=data_of(record.message, code, sysmon=dataset == "sysmon"))
     if dataset == DEFENDER:
         # Winlogbeat writes its data with underscores where Defender has spaces.
         record = record._replace(data={name.replace("_", ""): text for name, text in record.data.items()})
@@ -157,6 +164,13 @@ def convert(document: dict[str, Any], context: Context) -> Event:
             event[name] = value
     windows_fields.enrich(event, dataset, code, record.data, record.category)
     return event
+
+
+def merge(event: Event, found: Event) -> None:
+    """Add an event to what a syslog header said; the program that signed there only passed it on."""
+    for name in ("process.name", "process.pid"):
+        event.pop(name, None)
+    event |= found
 
 
 def _record(document: dict[str, Any]) -> Record:
@@ -245,10 +259,10 @@ def _evtx(event: dict[str, Any]) -> Record:
         for template in _mapping(event["UserData"]).values():
             data |= _event_data(template)
     level = _LEVELS.get(number(_content(system.get("Level"))) or 0)
-    rendering = event.get("RenderingInfo")
-    message = None if rendering is None else given(_mapping(rendering).get("Message"))
+    rendering = _mapping(event.get("RenderingInfo"))
+    message, task = given(rendering.get("Message")), given(rendering.get("Task"))
     times = (_attributes(created).get("SystemTime"), created if isinstance(created, str) else None)
-    return Record(facts, data, {}, message, level, None, times)
+    return Record(facts, data, {}, message, level, task, times)
 
 
 @lru_cache(maxsize=8_192)
@@ -276,7 +290,8 @@ def _data_elements(item: Any) -> dict[str, str]:
     """`<Data>` elements: a list of `{"@Name": ..., "#text": ...}`, or unnamed texts, joined in `Data` too."""
     found: dict[str, str] = {}
     unnamed: list[str] = []
-    content = item["#text"] if isinstance(item, dict) and "#text" in item and "@Name" not in item else item
+    bare = isinstance(item, dict) and "#text" in item and "Name" not in _attributes(item)
+    content = item["#text"] if bare else item
     for element in content if isinstance(content, list) else [content]:
         attributes = _attributes(element)
         if "Name" in attributes:
@@ -370,4 +385,4 @@ def _zoned(value: Any) -> Any:
     return value if isinstance(value, str) and (value[-1:] == "Z" or value[-6:-5] in ("+", "-")) else None
 
 
-FORMAT = Format(name="windows", dataset="windows.unknown", convert=convert, fits=fits)
+FORMAT = Format(name="windows", dataset="windows.unknown", convert=convert, fits=fits, relayed=True)
