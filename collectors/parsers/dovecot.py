@@ -1,0 +1,118 @@
+"""Dovecot's lines: sign-ins to mailboxes, refusals, and what sessions did.
+
+imap-login: Login: user=<ana@finanzas.example>, method=PLAIN, rip=203.0.113.9, lip=198.51.100.25, mpid=811, TLS
+"""
+
+from __future__ import annotations
+
+import re
+
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers.common import number
+from collectors.parsers.format import Format
+from collectors.parsers.network import put_end, put_user
+
+_SERVICE = re.compile(
+    r"(?:Info: |Warning: |Error: |Debug: )?(imap-login|pop3-login|submission-login|managesieve-login|lmtp-login|au"
+    r"th-worker|auth|imap"
+    r"|pop3|lmtp|lda|managesieve|master|indexer-worker|config|anvil|stats|log|sieve)(?:\(([^)]{0,256})\))?(?:<[^>]"
+    r"{0,64}>){0,2}"
+    r"(?:\[\d{1,10}\])?: (?:Info: |Warning: |Error: |Debug: )?",
+    re.ASCII,
+)
+_LOGIN = re.compile(
+    r"(Login|Logged in|Disconnected|Aborted login|Maximum number of connections|Inactivity|proxy)\b(?:: (?:[A-Z][^"
+    r":(,]{0,128}))?(?: \(([^)]{0,256})\))?",
+    re.ASCII,
+)
+_PAIR = re.compile(r"\b(user|method|rip|lip|rport|lport|mpid|session)=(?:<([^>]{0,512})>|([^,\s]{0,512}))", re.ASCII)
+_ATTEMPTS = re.compile(r"auth failed, (\d{1,6}) attempts?", re.ASCII)
+_AUTH = re.compile(
+    r"(pam|passwd-file|sql|ldap|static|passwd|shadow|oauth2|userdb|passdb)\(([^,)]{0,256}),([0-9A-Fa-f:.]{2,64})(?"
+    r":,[^)]{0,128})?\): (.{0,512})",
+    re.ASCII,
+)
+_SAVED = re.compile(
+    r"msgid=<?([^>:]{0,512})>?: (?:saved mail to|stored mail into mailbox) '?([^'\n]{0,256}"
+    r")",
+    re.ASCII,
+)
+
+
+def read(message: str, event: Event, context: Context) -> bool:
+    """Read a message of any of the services into the event."""
+    service = _SERVICE.match(message)
+    if service is None:
+        return False
+    body = message[service.end() :]
+    event["event.category"], event["event.type"] = ["email"], ["info"]
+    event["event.provider"] = service[1]
+    if service[2]:
+        put_user(event, service[2].partition(",")[0])
+    pairs = {key: angled or bare for key, angled, bare in _PAIR.findall(body, 0, 8_192)}
+    if pairs.get("rip"):
+        put_end(event, "source", pairs["rip"], pairs.get("rport"))
+    if pairs.get("lip"):
+        put_end(event, "destination", pairs["lip"], pairs.get("lport"))
+    if pairs.get("user"):
+        put_user(event, pairs["user"])
+    if pairs.get("method"):
+        event["almena.dovecot.method"] = pairs["method"]
+    if service[1].endswith("-login"):
+        _login(body, event)
+    elif service[1] in ("auth", "auth-worker"):
+        _auth(body, event)
+    else:
+        _session(body, event)
+    pid = number(pairs.get("mpid"))
+    if pid is not None and "process.pid" not in event:
+        event["process.pid"] = pid
+    return True
+
+
+def _login(body: str, event: Event) -> None:
+    found = _LOGIN.match(body)
+    if found is None:
+        return
+    said = (found[2] or "") if found[2] else body[:512]
+    if found[1] in ("Login", "Logged in"):
+        event |= {"event.category": ["authentication", "email"], "event.type": ["start"]}
+        event |= {"event.action": "login", "event.outcome": "success"}
+        return
+    failed = _ATTEMPTS.search(body) or "auth failed" in body or "unsupported authentication mechanism" in body
+    if failed:
+        event |= {"event.category": ["authentication", "email"], "event.type": ["start"]}
+        event |= {"event.action": "login", "event.outcome": "failure"}
+        attempts = _ATTEMPTS.search(body)
+        if attempts is not None:
+            event["almena.dovecot.attempts"] = attempts[1]
+    else:
+        event |= {"event.category": ["session", "email"], "event.type": ["end"], "event.action": "disconnected"}
+    event["event.reason"] = said
+
+
+def _auth(body: str, event: Event) -> None:
+    found = _AUTH.match(body)
+    if found is None:
+        return
+    put_user(event, found[2])
+    put_end(event, "source", found[3])
+    event |= {"event.category": ["authentication", "email"], "event.type": ["start"], "event.action": "login"}
+    event["event.reason"] = found[4]
+    bad = any(word in found[4].lower() for word in ("fail", "mismatch", "unknown", "invalid", "denied", "not exist"))
+    event["event.outcome"] = "failure" if bad else "unknown"
+
+
+def _session(body: str, event: Event) -> None:
+    if body.startswith(("Disconnected", "Logged out", "Connection closed", "Disconnect")):
+        event |= {"event.category": ["session", "email"], "event.type": ["end"], "event.action": "logout"}
+        event["event.reason"] = body[:512]
+        return
+    saved = _SAVED.search(body[:2_048])
+    if saved is not None:
+        event |= {"event.action": "mail-stored", "event.outcome": "success", "email.message_id": saved[1]}
+        event["almena.dovecot.mailbox"] = saved[2].rstrip("'")
+
+
+FORMAT = Format(name="dovecot", dataset="dovecot.log", read=read, programs=("dovecot", "dovecot-auth"))

@@ -1,0 +1,74 @@
+"""Squid's access log in its native format, and in the common and combined ones.
+
+1795376040.123    250 10.20.0.5 TCP_TUNNEL/200 5120 CONNECT portal.example:443 ana HIER_DIRECT/203.0.113.5 -
+"""
+
+from __future__ import annotations
+
+import re
+
+from almena.clock import format_time
+from almena.errors import ParseError
+from almena.event import Event
+from collectors.base import Context
+from collectors.parsers import accesslog
+from collectors.parsers.common import given
+from collectors.parsers.format import Format
+from collectors.parsers.network import put_end, put_url, put_user
+
+_NATIVE = re.compile(
+    r"(\d{9,11})\.(\d{3,6})\s{1,16}(-?\d{1,12}) (\S{1,256}) ([A-Z_]{3,64})/(\d{3}) (\d{1,18}) ([A-Z0-9_-]{1,32}|-|"
+    r"NONE) "
+    r"(\S{1,65536}) (\S{1,256}) ([A-Z_0-9]{2,64})/(\S{1,256})(?: (\S{1,256}))?",
+    re.ASCII,
+)
+_BEHIND = re.compile(r" ([A-Z_]{3,64}):([A-Z_0-9]{2,64})$", re.ASCII)
+_DENIED = ("TCP_DENIED", "NONE_ABORTED", "TCP_REDIRECT", "DENIED")
+
+
+def read(message: str, event: Event, context: Context) -> bool:
+    """Read a line into the event."""
+    line = _NATIVE.match(message)
+    if line is not None:
+        _native(line, event)
+        return True
+    behind = _BEHIND.search(message[-160:])
+    if behind is None:
+        return False
+    try:
+        event |= accesslog.convert(message, "squid.access", durations=False)
+    except ParseError:
+        return False
+    event["event.action"] = behind[1]
+    event["almena.squid.hierarchy"] = behind[2]
+    return True
+
+
+def _native(line: re.Match[str], event: Event) -> None:
+    seconds, part, took, client, code, status, size, method, url, user, hierarchy, peer, kind = line.groups()
+    event["@timestamp"] = format_time(int(seconds) * 1_000_000 + int(part[:6].ljust(6, "0")))
+    number = int(status)
+    denied = code.startswith(_DENIED)
+    event |= {
+        "event.category": ["web", "network"],
+        "event.type": ["access", "denied"] if denied else ["access", "allowed"],
+        "event.action": code,
+        "event.outcome": "failure" if denied or number >= 400 else "success",
+        "event.duration": max(0, int(took)) * 1_000_000,
+        "http.response.bytes": int(size),
+        "almena.squid.hierarchy": hierarchy,
+    }
+    if number:
+        event["http.response.status_code"] = number
+    put_end(event, "source", client)
+    if peer != "-":
+        put_end(event, "destination", peer)
+    if method not in ("-", "NONE"):
+        event["http.request.method"] = method
+    put_user(event, user)
+    if given(kind) is not None:
+        event["http.response.mime_type"] = kind
+    put_url(event, url)
+
+
+FORMAT = Format(name="squid", dataset="squid.access", read=read, programs=("squid", "squid3", "(squid-1)"), words=False)
