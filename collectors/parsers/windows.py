@@ -30,12 +30,14 @@ _CHANNELS = {
     "microsoft-windows-powershell/operational": ("Microsoft-Windows-PowerShell/Operational", "powershell"),
     "powershellcore/operational": ("PowerShellCore/Operational", "powershell"),
     "microsoft-windows-sysmon/operational": ("Microsoft-Windows-Sysmon/Operational", "sysmon"),
+    "linux-sysmon/operational": ("Linux-Sysmon/Operational", "sysmon"),
 }
 """Channels as Windows writes them, by their lowercase name, with the last part of the data set's name."""
 
 _PROVIDERS = {
     "Microsoft-Windows-Security-Auditing": "security",
     "Microsoft-Windows-Sysmon": "sysmon",
+    "Linux-Sysmon": "sysmon",
     "Microsoft-Windows-PowerShell": "powershell",
     "PowerShell": "powershell",
 }
@@ -153,7 +155,9 @@ def event_of(record: Record, context: Context) -> Event:
     if len(event) > MAX_FIELDS:
         raise ParseError(f"more than {MAX_FIELDS} fields")
     event["@timestamp"] = format_time(_time(record, dataset, context))
-    event |= {"event.kind": "event", "event.dataset": f"windows.{dataset}", "event.code": code}
+    of_linux = dataset == "sysmon" and record.system.get("provider_name") == "Linux-Sysmon"
+    event |= {"event.kind": "event", "event.dataset": "sysmon_linux.log" if of_linux else f"windows.{dataset}"}
+    event["event.code"] = code
     for name, value in (
         ("event.provider", record.system.get("provider_name")),
         ("host.name", record.system.get("computer_name")),
