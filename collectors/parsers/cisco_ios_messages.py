@@ -162,7 +162,7 @@ _message(
 _message(
     "LOGIN_FAILED",
     _REFUSED,
-    r"Login failed \[user: ?(?P<user>[^\]]{0,256})\] \[Source: ?{from}\](?: \[localport: ?(?P<dp>\d{1,5})\])?(?: \[Reason: ?{reason}\])?(?: at|$)",
+    r"Login failed \[user: ?(?P<user>.{0,256})\] \[Source: ?{from}\](?: \[localport: ?(?P<dp>\d{1,5})\])?(?: \[Reason: ?{reason}\])?(?: at|$)",
     r"Login Un-?[Ss]uccessful from (?:host )?{s}(?: by user {user})?(?: |$)",
 )
 _message("LOGIN_PASSED", _IN, r"Login Successful from (?:host )?{s}(?: by user {user})?(?: |$)")
