@@ -10,7 +10,7 @@ from collectors.evtx import Evtx
 from collectors.file import File
 from collectors.http import Http
 from collectors.journald import Journald
-from collectors.netflow import Netflow
+from collectors.netflow.collector import Netflow
 from collectors.packets import Packets
 from collectors.relp import Relp
 from collectors.syslog import Syslog

@@ -17,7 +17,7 @@ from almena.config import build
 from almena.errors import ConfigError, ParseError
 from almena.event import decode
 from collectors.base import Context, Raw, Source
-from collectors.netflow import Netflow
+from collectors.netflow.collector import Netflow
 from collectors.parsers import PARSERS
 
 

@@ -16,7 +16,7 @@ from sinks import Kept, until
 
 from almena.clock import now
 from almena.event import Event, decode
-from collectors.netflow import Netflow
+from collectors.netflow.collector import Netflow
 from collectors.packets import events_of
 
 SOFTFLOWD = shutil.which("softflowd", path=os.environ.get("PATH", "") + ":/usr/sbin")
