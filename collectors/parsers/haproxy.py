@@ -18,8 +18,7 @@ from collectors.parsers.format import Format
 from collectors.parsers.network import put_count, put_end
 
 _HEAD = re.compile(
-    r"(\S{1,64}?):(\d{1,5}) \[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\] ([^\s/~]{1,128}?)("
-    r"~)?",
+    r"(\S{1,64}?):(\d{1,5}) \[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\] ([^\s/~]{1,128})(~)?",
     re.ASCII,
 )
 _SERVED = re.compile(r" ([^\s/]{1,128})/(\S{1,128}) ([\d/+-]{1,64}) ", re.ASCII)
