@@ -29,7 +29,8 @@ _LOGIN = re.compile(
 )
 _UNKNOWN = re.compile(
     r"(?:Ignoring request to (?:\S{1,32} )?(?:address|proto) .{1,128}? from unknown client"
-    r"|Dropping packet without response because of error: .{1,256}? from client) ([0-9A-Fa-f.:]{2,45})(?: port (\d{1,5}))?",
+    r"|Dropping packet without response because of error: .{1,256}? from client)"
+    r" ([0-9A-Fa-f.:]{2,45})(?: port (\d{1,5}))?",
     re.ASCII,
 )
 _VIA = re.compile(r"/<(?:via Auth-Type = [^>]{1,64}|no User-Password attribute|CHAP-Password)>$", re.ASCII)
