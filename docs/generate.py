@@ -1,4 +1,4 @@
-"""Writes the reference pages from the code itself: options, commands, metrics, fields and rules."""
+"""Writes the reference pages from the code itself: options, commands, metrics, fields, rules and formats."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ Relative paths are taken from the folder of the file.
 """
 
 
+_ABOUT_FORMATS = """\
+`parser = "auto"` finds the format of every record by itself, and `almena parse --guess FILE` says what a file is made
+of. `syslog` reads a line's header and then any format that is known by its tag or its beginning; `json` goes by an
+object's keys; `ecs`, `app` and `flow` take events as they are. Every other name takes its format alone, with or without
+a syslog header. What no format understands under `auto` is kept whole as an event of the data set `unknown`, with a
+template of its kind in `almena.template`; under another name it is a dead letter.
+
+"""
+
+
 def pages() -> dict[str, str]:
     """Every page's text by file name."""
     return {
@@ -35,6 +45,7 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics(),
         "fields.md": fields(),
         "rules.md": rules(),
+        "formats.md": formats(),
     }
 
 
@@ -204,6 +215,25 @@ def rules() -> str:
                 kind = rule["correlation"]["type"] if "correlation" in rule else "event"
                 cells = (path.parent.name, rule["title"], rule["es"]["titulo"], rule.get("level", "medium"), kind)
                 text += f"| {' | '.join(cells)} |\n"
+    return text
+
+
+def formats() -> str:
+    """Every format that is understood, by the name that `parser` takes."""
+    from collectors.parsers.formats import FORMATS
+
+    text = (
+        "# Formats\n\n"
+        + _NOTE
+        + _ABOUT_FORMATS
+        + "| parser | what it reads | `event.dataset`, at least | syslog tags |\n"
+    )
+    text += "| --- | --- | --- | --- |\n"
+    for each in sorted(FORMATS, key=lambda each: each.name):
+        module = inspect.getmodule(each.read or each.convert)
+        about = (inspect.getdoc(module) or "").partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        tags = ", ".join(f"`{name}`" for name in each.programs[:8]) + (" …" if len(each.programs) > 8 else "")
+        text += f"| `{each.name}` | {about} | `{each.dataset}` | {tags} |\n"
     return text
 
 
