@@ -45,7 +45,14 @@ _SERVICES = {
 }  # fmt: skip
 _SGT = re.compile(r"^(?:(.*?), ?)?\d{1,5}(?::.*)?$", re.ASCII)
 _DURATION = re.compile(r"(?:(\d{1,6})[hH:] ?)?(?:(\d{1,6})[mM:] ?)?(\d{1,9})[sS]?$", re.ASCII)
-_SIDES = (("source", "s", "ingress"), ("destination", "d", "egress"))
+_Side = tuple[str, str, str, str, str, str]
+_SIDES: tuple[_Side, ...] = (
+    ("source", "s", "source.address", "source.ip", "source.port", "observer.ingress.interface.name"),
+    ("destination", "d", "destination.address", "destination.ip", "destination.port", "observer.egress.interface.name"),
+)
+_TURNED: tuple[_Side, ...] = tuple(
+    (one[0], other[1], one[2], one[3], one[4], one[5]) for one, other in zip(_SIDES, reversed(_SIDES), strict=True)
+)  # of a connection from inside the second end is the source
 _INFO = Meaning(None, None, ("network",), ("info",))
 
 
@@ -97,11 +104,9 @@ def _message(code: str, text: str, event: Event) -> None:
 def put_parts(parts: dict[str, str | None], event: Event, code: str, meaning: Meaning) -> Meaning:
     """Put the named parts of a text into the event; the meaning, or the one that a verdict inside of the text gives."""
     outbound = parts.get("dir") in ("outbound", "Outbound") and code in ("302013", "302015", "302017", "302035")
-    for side, letter, way in _SIDES:
-        if parts.get(letter + "a"):
-            _end(event, parts, side, letter, way)
-    if outbound:
-        _turn(event)
+    for names in _TURNED if outbound else _SIDES:
+        if parts.get(names[1] + "a"):
+            _end(event, parts, names)
     for name, value in parts.items():
         if value and (setter := _SETTERS.get(name)) is not None:
             setter(event, value)
@@ -127,39 +132,32 @@ def _verdict(meaning: Meaning, verdict: str) -> Meaning:
     return meaning
 
 
-def _end(event: Event, parts: dict[str, str | None], side: str, letter: str, way: str) -> None:
-    interface, where = parts.get(letter + "i"), (parts[letter + "a"] or "").rstrip(",.")
+def _end(event: Event, parts: dict[str, str | None], names: _Side) -> None:
+    side, letter, address_name, ip_name, port_name, interface_name = names
+    get = parts.get
+    interface, where = get(letter + "i"), (get(letter + "a") or "").rstrip(",.")
     if interface is not None and ":" in where and address(f"{interface}:{where}") is not None:
         interface, where = None, f"{interface}:{where}"  # an IPv6 address without an interface
-    event[f"{side}.address"] = where
+    event[address_name] = where
     found = address(where)
     if found is not None:
-        event[f"{side}.ip"] = found
+        event[ip_name] = found
     else:
         event[f"{side}.domain"] = where
-    port = parts.get(letter + "p") or parts.get(letter + "q")
+    port = get(letter + "p") or get(letter + "q")
     if port is not None:
-        service = _SERVICES.get(port)
-        put_port(event, f"{side}.port", port if service is None else service)
+        service = None if port.isdigit() else _SERVICES.get(port)
+        put_port(event, port_name, port if service is None else service)
         if service is not None:
             event["network.protocol"] = port
     if interface:
-        event[f"observer.{way}.interface.name"] = interface
-    translated, to_port = parts.get(letter + "na"), parts.get(letter + "np")
+        event[interface_name] = interface
+    translated, to_port = get(letter + "na"), get(letter + "np")
     if translated is not None and (translated != where or to_port != port):
         put_nat(event, side, translated, to_port)
-    user = parts.get(letter + "u")
+    user = get(letter + "u")
     if user is not None:
         put_who(event, user, f"{side}.user")
-
-
-def _turn(event: Event) -> None:
-    """Make the source the destination and the other way round."""
-    for one, other in (("source.", "destination."), ("observer.ingress.", "observer.egress.")):
-        left = {name: event.pop(name) for name in list(event) if name.startswith(one)}
-        right = {name: event.pop(name) for name in list(event) if name.startswith(other)}
-        event.update({other + name[len(one) :]: value for name, value in left.items()})
-        event.update({one + name[len(other) :]: value for name, value in right.items()})
 
 
 def put_who(event: Event, value: str, name: str = "user") -> None:

@@ -137,15 +137,17 @@ class _Header:
         after = self._clock(at)
         if after > at:
             return after
-        for pattern in (_UPTIME, _CARD):
-            found = pattern.match(line, at)
-            if found is not None:
-                return found.end()
-        number = _NUMBER.match(line, at)
-        if number is not None:
-            self.sequence = int(number[1])
-            return number.end()
-        process = _PROCESS.match(line, at)
+        if line[at].isdigit():
+            uptime = _UPTIME.match(line, at)
+            if uptime is not None:
+                return uptime.end()
+            number = _NUMBER.match(line, at)
+            if number is not None:
+                self.sequence = int(number[1])
+                return number.end()
+        if line.find("/", at, self.end) > 0 and (card := _CARD.match(line, at)) is not None:
+            return card.end()
+        process = _PROCESS.match(line, at) if line.find("[", at, self.end) > 0 else None
         if process is not None:
             self.process = process[1], int(process[2])
             return process.end()
