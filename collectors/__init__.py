@@ -14,12 +14,14 @@ from collectors.netflow.collector import Netflow
 from collectors.packets import Packets
 from collectors.relp import Relp
 from collectors.syslog import Syslog
+from collectors.topic import Topic
 
 COLLECTORS: dict[str, type] = {
     "evtx": Evtx,
     "file": File,
     "http": Http,
     "journald": Journald,
+    "kafka": Topic,
     "netflow": Netflow,
     "packets": Packets,
     "relp": Relp,

@@ -8,7 +8,7 @@ import inspect
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +17,9 @@ import journals
 import pytest
 from captures import SYN, ethernet, pcap, tcp, write
 from exports import v5, v5_flow
+from kafkas import kafka_prefix
 from sinks import Kept, until
+from topics import end, make_topic, position, send
 
 from almena.clock import now
 from almena.config import build
@@ -128,6 +130,43 @@ class JournaldWay:
         return str(decode(record.data)["MESSAGE"])
 
 
+class KafkaWay:
+    kind, acknowledges = "kafka", True
+    server = prefix = ""
+
+    def options(self, folder: Path) -> dict[str, Any]:
+        topic = f"{self.prefix}.{folder.name}"
+        if self.server and end(self.server, topic) < 0:
+            make_topic(self.server, topic)
+        return {"brokers": [self.server or "127.0.0.1:9"], "topics": [topic], "group": f"{topic}.group"}
+
+    async def send(self, collector: Any, folder: Path, texts: Sequence[str]) -> bool:
+        topic = collector.topics[0]
+        before = await asyncio.to_thread(end, self.server, topic)
+        await asyncio.to_thread(send, self.server, topic, *(text.encode() for text in texts))
+        while await asyncio.to_thread(position, self.server, collector.group, topic) < before + len(texts):
+            await asyncio.sleep(0.05)
+        return True
+
+    def text(self, record: Raw) -> str:
+        return record.data.decode()
+
+
+KAFKA = KafkaWay()
+
+
+@pytest.fixture(autouse=True)
+def _broker(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A broker for the way that needs one."""
+    if getattr(request.node, "callspec", None) is None or request.node.callspec.params.get("way") is not KAFKA:
+        yield
+        return
+    KAFKA.server = request.getfixturevalue("kafka")
+    with kafka_prefix(KAFKA.server, "edge") as KAFKA.prefix:
+        yield
+    KAFKA.server = ""
+
+
 class HttpWay:
     kind, acknowledges = "http", True
 
@@ -202,6 +241,7 @@ WAYS: dict[str, Way] = {
     "file": FileWay(),
     "http": HttpWay(),
     "journald": JournaldWay(),
+    "kafka": KAFKA,
     "netflow": NetflowWay(),
     "packets": PacketsWay(),
     "relp": RelpWay(),
