@@ -9,6 +9,7 @@ from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import (
     apache,
+    auditd,
     bind,
     cisco_asa,
     cisco_ftd,
@@ -93,6 +94,7 @@ FORMATS: tuple[Format, ...] = (
     dhcp_windows.FORMAT,
     freeradius.FORMAT,
     cisco_ise.FORMAT,
+    auditd.FORMAT,
     sshd.FORMAT,
     sudo.FORMAT,
     nginx.FORMAT,
