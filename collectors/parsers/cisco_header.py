@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
-from almena.clock import MINUTE, format_time
+from almena.clock import DAY, MINUTE, format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
@@ -33,7 +34,7 @@ _YEAR = re.compile(r" (\d{4})(?=[: ])", re.ASCII)
 _NUMBER = re.compile(r"(\d{1,12})(?=:? )", re.ASCII)
 _UPTIME = re.compile(r"(?:(?:\d{1,4}[ywdhms]){1,4}|\d{1,6}:\d\d:\d\d(?:\.\d{1,3})?)(?=: )", re.ASCII)
 _CARD = re.compile(r"[A-Za-z0-9]{1,6}/[A-Za-z0-9]{1,6}/[A-Za-z0-9/]{1,20}:", re.ASCII)
-_PROCESS = re.compile(r"([A-Za-z][\w.-]{0,63})\[(\d{1,9})\]: ?(?=%)", re.ASCII)
+_PROCESS = re.compile(r"([A-Za-z][\w.-]{0,63})\[(\d{1,9})\]: ?$", re.ASCII)
 _WORD = re.compile(
     r"[A-Za-z0-9_.:/()-]{1,255}(?=[ %]|$)|[*][A-Za-z0-9_. -]{1,64}: (?=[*.]?[A-Z0-9])|%\$[^\s%]{1,64}%\$", re.ASCII
 )
@@ -64,9 +65,10 @@ class Mark(NamedTuple):
 
 def find(line: str, at: int = 0) -> Mark | None:
     """The first mark near `at`, or None."""
-    if line.find("%", at, at + _REACH) < 0:
+    percent = line.find("%", at, at + _REACH)
+    if percent < 0:
         return None
-    found = _MARK.search(line, at, at + _REACH + 200)
+    found = _MARK.match(line, percent) or _MARK.search(line, percent + 1, at + _REACH + 200)
     if found is None or found.start() > at + _REACH:
         return None
     return Mark(found.start(), found.end(), found[1], int(found[2]), found[3])
@@ -78,9 +80,13 @@ def begins(line: str) -> bool:
     if mark is None:
         return False
     try:
-        return _Header(line, mark.start, Context(received=0, zone="UTC"), lambda *_: 0).read(0)
+        return _parsed(line[: mark.start], "UTC", 0, _never) is not None
     except ParseError:
         return False
+
+
+def _never(*_: object) -> int:
+    return 0
 
 
 def read(line: str, at: int, event: Event, context: Context, moment: Moment) -> int:
@@ -92,14 +98,13 @@ def read(line: str, at: int, event: Event, context: Context, moment: Moment) -> 
     mark = find(line, at)
     if mark is None:
         return -1
-    header = _Header(line, mark.start, context, moment)
-    if not header.read(at):
+    header = _parsed(line[at : mark.start], context.zone, context.received // DAY, moment)
+    if header is None:
         return -1
     event["event.code"] = f"{mark.facility}-{mark.severity}-{mark.mnemonic}"
-    event["@timestamp"] = format_time(context.received if header.time is None else header.time)
-    if header.names:
-        named = next((each for each in header.names if address(each) is None), header.names[0])
-        event["host.name"] = event["log.syslog.hostname"] = named
+    event["@timestamp"] = format_time(context.received) if header.written is None else header.written
+    if header.name is not None:
+        event["host.name"] = event["log.syslog.hostname"] = header.name
     if header.sequence is not None:
         event["event.sequence"] = header.sequence
     if header.process is not None:
@@ -107,23 +112,37 @@ def read(line: str, at: int, event: Event, context: Context, moment: Moment) -> 
     return mark.start
 
 
+@lru_cache(maxsize=4_096)
+def _parsed(before: str, zone: str, day: int, moment: Moment) -> _Header | None:
+    """What stands before a mark, remembered since a device writes the same for a second; None for no header."""
+    header = _Header(before, Context(received=day * DAY, zone=zone), moment)
+    return header if header.read() else None
+
+
 class _Header:
     """The parts before the mark, taken one after the other."""
 
-    def __init__(self, line: str, end: int, context: Context, moment: Moment) -> None:
-        self.line, self.end, self.context, self.moment = line, end, context, moment
+    def __init__(self, line: str, context: Context, moment: Moment) -> None:
+        self.line, self.end, self.context, self.moment = line, len(line), context, moment
         self.time: int | None = None
         self.sequence: int | None = None
         self.names: list[str] = []
         self.process: tuple[str, int] | None = None
+        self.name: str | None = None
+        self.written: str | None = None
 
-    def read(self, at: int) -> bool:
-        line, end = self.line, self.end
+    def read(self) -> bool:
+        """Read all parts; False when one is nothing known."""
+        line, end, at = self.line, self.end, 0
         skip = _SKIP.match
         for _ in range(12):
             blank = skip(line, at, end)
             at = blank.end() if blank else at
             if at >= end:
+                if self.names:
+                    self.name = next((each for each in self.names if address(each) is None), self.names[0])
+                if self.time is not None:
+                    self.written = format_time(self.time)
                 return True
             after = self._part(at)
             if after <= at:
