@@ -6,7 +6,6 @@ What only Almena may say of an event, such as `almena.alert.id`, is kept under `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from almena.clock import format_time
@@ -26,6 +25,8 @@ TIMES = (
     "ts",
     "datetime",
     "date",
+    "timereported",
+    "timegenerated",
 )
 """Where documents have their time, the most certain first."""
 OWN = ("almena.alert.", "almena.anomaly.", "almena.misfit", "almena.source.")
@@ -51,9 +52,9 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     return event
 
 
-def moment(fields: Event, context: Context, names: Sequence[str] = TIMES) -> int:
-    """The time under the first of these names that has one; raises ParseError."""
-    for name in names:
+def moment(fields: Event, context: Context) -> int:
+    """The time under the first name that has one; raises ParseError."""
+    for name in TIMES:
         value = fields.get(name)
         if isinstance(value, str) and value:
             return instant(value, "UTC" if name == "UtcTime" else context.zone)

@@ -22,14 +22,11 @@ from collectors.parsers import ecs
 from collectors.parsers.common import MAX_FIELDS, flat, given, json_object
 
 _TEXTS = ("event.original", "message", "MESSAGE", "log", "msg")
-_TIMES = ("timereported", "timegenerated")
 _MARKS = (
     *("agent.type", "agent.name", "agent.ephemeral_id", "beat.name", "input.type", "log.file.path", "log.offset"),
     *("@version", "fromhost", "source_type", "fluentbit.tag", "syslog.appname"),
 )
-_NOT_SAID = frozenset(
-    (*_TEXTS, *_TIMES, *ecs.TIMES, "host", "event.created", "event.dataset", "event.module", "event.kind")
-)
+_NOT_SAID = frozenset((*_TEXTS, *ecs.TIMES, "host", "event.created", "event.dataset", "event.module", "event.kind"))
 _PROGRAMS = ("process.name", "log.syslog.appname", "syslog.appname", "appname", "programname", "program", "ident")
 _HOSTS = ("host.name", "host.hostname", "log.syslog.hostname", "fromhost", "hostname", "host", "beat.hostname")
 
@@ -113,7 +110,7 @@ def beside(event: Event, fields: Event) -> Event:
 
 def _moment(fields: Event, context: Context) -> int:
     try:
-        return ecs.moment(fields, context, (*ecs.TIMES, *_TIMES))
+        return ecs.moment(fields, context)
     except ParseError:
         return context.received
 
