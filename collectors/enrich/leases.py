@@ -38,7 +38,7 @@ class Leases:
         address = event.get("source.ip") or event.get("client.ip")
         if not isinstance(address, str):
             return
-        dataset = event.get("event.dataset", "")
+        dataset = str(event.get("event.dataset", ""))
         moment = parse_time(event["@timestamp"])
         if "dhcp" in dataset:
             self._lease(event, address, moment)

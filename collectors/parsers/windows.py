@@ -104,6 +104,9 @@ _ADDED = frozenset(
 _NAME = re.compile(r"[\s:]+", re.ASCII)
 
 
+_SHORT = 128  # names that are remembered; attackers may make longer ones
+
+
 class Record(NamedTuple):
     """One Windows event, whatever shape it came in."""
 
@@ -269,9 +272,13 @@ def _evtx(event: dict[str, Any]) -> Record:
     return Record(facts, data, {}, message, level, task, times)
 
 
-@lru_cache(maxsize=8_192)
 def _plain_name(name: str) -> str:
-    return _NAME.sub("", name[:1_024])
+    return _short_name(name) if len(name) <= _SHORT else _NAME.sub("", name[:1_024])
+
+
+@lru_cache(maxsize=8_192)
+def _short_name(name: str) -> str:
+    return _NAME.sub("", name)
 
 
 def _event_data(value: Any) -> dict[str, str]:
