@@ -16,6 +16,7 @@ from kafka import errors as kafka_errors
 
 from almena.bus.kafka_python_net import made, refusal
 from almena.errors import BusError
+from collectors.topicbatches import Bomb, bound
 
 log = logging.getLogger("almena.collect")
 
@@ -63,6 +64,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             library.setLevel(logging.CRITICAL)  # what matters of it is said once, below
         self._consumer: Any = None
         self._closed = False
+        bound()
 
     def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         """Hold new partitions until it is known where to begin; called by the library between polls."""
@@ -91,6 +93,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
                 for place, position in error.args[0].items():
                     self._consumer.pause(place)
                     self._new[place] = int(getattr(position, "offset", position))
+                return {}
+            except Bomb as bomb:
+                self._pass(bomb)
                 return {}
             except BusError:
                 raise
@@ -127,6 +132,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             log.info("%s: a position was not kept: %s", self._what, type(error).__name__)
         except Exception as error:
             raise _unreachable(refusal(f"{self._what}: a position cannot be kept", error)) from error
+
+    def _pass(self, bomb: Bomb) -> None:
+        """Go on behind a batch that cannot be unpacked; what came before it is durable by now."""
+        log.error("%s: partition %d: %s", self._what, bomb.place.partition, bomb)
+        self.lost["too large to unpack"] += bomb.behind - bomb.first
+        if bomb.place in self._consumer.assignment():
+            self._consumer.seek(bomb.place, bomb.behind)
+            self._commit({bomb.place: bomb.behind})
 
     def _begin(self) -> None:
         """Go to where the group was in new partitions, or as near as what is left of them allows."""

@@ -127,6 +127,22 @@ def test_what_is_no_value_is_counted_and_what_is_too_long_is_cut(kafka: str, pre
     assert sum(count for name, reason, count in sink.drops if reason == "no value") == 2
 
 
+@pytest.mark.parametrize("codec", ["gzip", "zstd", "lz4"])
+def test_a_batch_that_stands_for_too_much_is_passed_over_and_counted(
+    codec: str, kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collectors.topicbatches.MOST_BYTES", 100_000)
+    made = collector(kafka, make_topic(kafka, f"{prefix}.logs"))
+    send(kafka, made.topics[0], *numbered(3), compression_type=codec)
+    send(kafka, made.topics[0], bytes(900_000), compression_type=codec)
+    send(kafka, made.topics[0], *numbered(2, 3), compression_type=codec)
+    sink = collected(made, lambda _: reached(kafka, made) == 6)
+    assert sink.texts() == numbered(5)
+    assert sink.drops == [("ajenos", "too large to unpack", 1)]
+    collected(made, lambda _: True, sink, rest=0.5)
+    assert len(sink.drops) == 1
+
+
 def test_what_retention_took_is_counted(kafka: str, prefix: str) -> None:
     made = collector(kafka, make_topic(kafka, f"{prefix}.logs"))
     send(kafka, made.topics[0], *numbered(10))
