@@ -42,12 +42,13 @@ def read(message: str, event: Event, context: Context) -> bool:
     """Read a packet into the event; False when the line tells of none and is not the kernel's."""
     uptime = _UPTIME.match(message)
     at = 0 if uptime is None else uptime.end()
-    start = _START.search(message, at, at + 1_024)
-    if start is None or " DST=" not in message:
-        if event.get("process.name") != "kernel":
+    start = _START.search(message, at, at + 1_024) if " DST=" in message else None
+    if start is None:
+        if event.get("process.name") != "kernel" or "audit(" in message[:256]:
             return False
-        event["event.dataset"] = "system.syslog"
+        event["event.dataset"], event["message"] = "system.syslog", message
         return True
+    event["message"] = message
     begin = start.start(1)
     parts = _packet(message[begin : begin + 4_096], event)
     event["event.category"], event["event.type"] = ["network"], ["connection"]
@@ -148,6 +149,7 @@ FORMAT = Format(
     name="iptables",
     dataset="iptables.log",
     read=read,
+    words=False,
     programs=("kernel", "ulogd"),
     begins=("IN=", "[UFW ", "[WAN_", "[LAN_", "[GUEST_"),
 )
