@@ -17,7 +17,9 @@ from almena.clock import SECOND, format_time, parse_time
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import cisco_ftd_events
-from collectors.parsers.cisco_asa_messages import ALLOWED, DENIED, MESSAGES, Meaning, compiled
+from collectors.parsers.cisco_asa_messages import TRAFFIC
+from collectors.parsers.cisco_asa_pieces import ALLOWED, DENIED, Meaning, compiled
+from collectors.parsers.cisco_asa_users import USERS
 from collectors.parsers.cisco_header import LEVELS
 from collectors.parsers.common import address
 from collectors.parsers.format import Format
@@ -54,6 +56,9 @@ _TURNED: tuple[_Side, ...] = tuple(
     (one[0], other[1], one[2], one[3], one[4], one[5]) for one, other in zip(_SIDES, reversed(_SIDES), strict=True)
 )  # of a connection from inside the second end is the source
 _INFO = Meaning(None, None, ("network",), ("info",))
+
+MESSAGES = TRAFFIC | USERS
+"""By number, what a message means and how it reads."""
 
 
 def read(message: str, event: Event, context: Context) -> bool:

@@ -15,7 +15,7 @@ from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import sshd
 from collectors.parsers.cisco_asa import put_parts
-from collectors.parsers.cisco_asa_messages import Meaning
+from collectors.parsers.cisco_asa_pieces import Meaning
 from collectors.parsers.cisco_header import LEVELS
 from collectors.parsers.cisco_ios_messages import COMMON, DENY, ENDED, INFO, MESSAGES, PERMIT, Text
 from collectors.parsers.common import address

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from collectors.parsers.cisco_asa_messages import Meaning
+from collectors.parsers.cisco_asa_pieces import Meaning
 
 
 class Text(NamedTuple):

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers.cisco_asa import FORMAT, duration
-from collectors.parsers.cisco_asa_messages import MESSAGES
+from collectors.parsers.cisco_asa import FORMAT, MESSAGES, duration
 
 CONTEXT = Context(received=1_795_376_040_000_000)
 TEXT = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=60)
