@@ -233,11 +233,9 @@ def _dns(dns: dict[str, Any], event: Event) -> None:
     put(event, "dns.question.name", text_at(place, "rrname"))
     put(event, "dns.question.type", text_at(place, "rrtype"))
     put(event, "dns.response_code", text_at(dns, "rcode"))
-    found: list[str] = []
     answers = dns.get("answers")
-    for answer in answers[:_MOST] if isinstance(answers, list) else ():
-        if isinstance(answer, dict) and isinstance(answer.get("rdata"), str):
-            found.append(answer["rdata"])
+    rows = answers[:_MOST] if isinstance(answers, list) else []
+    found = [row["rdata"] for row in rows if isinstance(row, dict) and isinstance(row.get("rdata"), str)]
     grouped = dns.get("grouped")
     if not found and isinstance(grouped, dict):
         found = [as_text(item) for values in grouped.values() if isinstance(values, list) for item in values[:_MOST]]

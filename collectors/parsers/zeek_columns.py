@@ -18,8 +18,8 @@ COLUMNS = {
     "cert_chain_fps client_cert_chain_fps sni_matches_cert",
     "ssh": f"{_ID} version auth_success auth_attempts direction client server cipher_alg mac_alg compression_alg kex_alg "
     "host_key_alg host_key",
-    "ftp": f"{_ID} user password command arg mime_type file_size reply_code reply_msg data_channel.passive "
-    "data_channel.orig_h data_channel.resp_h data_channel.resp_p fuid",
+    "ftp": f"{_ID} user password command arg mime_type file_size reply_code reply_msg "
+    "data_channel.passive data_channel.orig_h data_channel.resp_h data_channel.resp_p fuid",
     "weird": f"{_ID} name addl notice peer source",
 }
 """By the name of the log."""

@@ -482,9 +482,7 @@ def test_datagrams_that_find_no_room_are_counted_to_the_last(
 ) -> None:
     """Sent = stored + counted, while the bus is away and the file is full, and through the stop of the process."""
     monkeypatch.setattr("collectors.datagrams._LEAST_BACKLOG", 1)
-    collector = Syslog(
-        agency="finanzas", parser="words", listen="127.0.0.1:0", receive_buffer=1 << 20, backlog=500_000
-    )
+    collector = Syslog(agency="finanzas", parser="words", listen="127.0.0.1:0", receive_buffer=1 << 20, backlog=500_000)
     bus.shut = True
     spool = Spool(bus, tmp_path / "spool.sqlite", 60_000)
     sent = 0
