@@ -85,8 +85,8 @@ def _chunks(file: BinaryIO) -> list[int]:
 
 def _decoded(decoder: Decoder, chunk: bytes, place: int) -> Iterator[Found]:
     known, end = _walk(chunk)
-    for answer in decoder.decode(_ANY_HEAD + chunk):
-        start, size = known.get(answer.number, (end, _CHUNK - end))
+    for answer in decoder.decode(_ANY_HEAD + chunk.ljust(_CHUNK, b"\x00")):
+        start, size = known.get(answer.number, (end, len(chunk) - end))
         if answer.data is None:
             yield Found(chunk[start : start + size], place + start, damage=_DAMAGED_RECORD)
         else:

@@ -52,7 +52,9 @@ def chunk(messages: Sequence[str], first: int) -> bytes:
         records += record(number, message, last_place)
     last, free = first + len(messages) - 1, FIRST + len(records)
     assert free <= CHUNK, "too much for a chunk"
-    head = struct.pack("<8sQQQQIIII", b"ElfChnk\0", first, last, first, last, 128, last_place, free, zlib.crc32(records))
+    head = struct.pack(
+        "<8sQQQQIIII", b"ElfChnk\0", first, last, first, last, 128, last_place, free, zlib.crc32(records)
+    )
     head = head.ljust(120, b"\0") + struct.pack("<II", 1, 0)
     return (head.ljust(FIRST, b"\0") + records).ljust(CHUNK, b"\0")
 

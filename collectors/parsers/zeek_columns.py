@@ -16,8 +16,8 @@ COLUMNS = {
     "orig_mime_types resp_fuids resp_filenames resp_mime_types",
     "ssl": f"{_ID} version cipher curve server_name resumed last_alert next_protocol established ssl_history "
     "cert_chain_fps client_cert_chain_fps sni_matches_cert",
-    "ssh": f"{_ID} version auth_success auth_attempts direction client server cipher_alg mac_alg compression_alg kex_alg "
-    "host_key_alg host_key",
+    "ssh": f"{_ID} version auth_success auth_attempts direction client server cipher_alg mac_alg compression_alg "
+    "kex_alg host_key_alg host_key",
     "ftp": f"{_ID} user password command arg mime_type file_size reply_code reply_msg "
     "data_channel.passive data_channel.orig_h data_channel.resp_h data_channel.resp_p fuid",
     "weird": f"{_ID} name addl notice peer source",
