@@ -144,8 +144,9 @@ class KafkaWay:
         topic = collector.topics[0]
         before = await asyncio.to_thread(end, self.server, topic)
         await asyncio.to_thread(send, self.server, topic, *(text.encode() for text in texts))
-        while await asyncio.to_thread(position, self.server, collector.group, topic) < before + len(texts):
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(position, self.server, collector.group, topic) < before + len(texts):
+                await asyncio.sleep(0.05)
         return True
 
     def text(self, record: Raw) -> str:
