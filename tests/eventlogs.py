@@ -10,6 +10,15 @@ from pathlib import Path
 HEAD, CHUNK = 4096, 65_536
 FIRST = 512  # where the first record of a chunk begins
 
+SYSTEM = {
+    "EventID": "1",
+    "TimeCreated": "2026-11-22T19:34:00Z",
+    "EventRecordID": "{number}",
+    "Channel": "Test",
+    "Computer": "pc1",
+}
+"""What every event says of itself."""
+
 _FILETIME = 133_000_000_000_000_000
 
 
@@ -33,8 +42,8 @@ def record(number: int, message: str, place: int) -> bytes:
     """A record with an event of a few elements."""
     body, at = b"", place + 24 + 4 + _start("Event")
     system, inner = b"", at + _start("System")
-    for name, value in (("EventID", "1"), ("EventRecordID", str(number)), ("Channel", "Test"), ("Computer", "pc1")):
-        system += element(name, text(value), inner + len(system))
+    for name, value in SYSTEM.items():
+        system += element(name, text(value.format(number=number)), inner + len(system))
     body += element("System", system, at)
     data = element("Text", text(message), at + len(body) + _start("EventData"))
     body += element("EventData", data, at + len(body))
