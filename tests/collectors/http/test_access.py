@@ -116,6 +116,7 @@ def test_a_signature_is_as_good_as_the_secret_and_names_the_batch() -> None:
         signature(BODY, at=now() + 6 * MINUTE),
         signature(BODY, OTHER),
     ],
+    ids=range(11),  # workers must agree on names, and signatures have their times in them
 )
 def test_a_signature_of_another_or_of_another_time_is_none(shown: str) -> None:
     sink = Kept()
