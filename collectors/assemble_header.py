@@ -12,10 +12,17 @@ from collectors.assemble import Line, Record, Span
 
 _LONGEST_HEADER = 16 << 10  # bytes; every record carries them
 _NAME = re.compile(rb"#([A-Za-z_-]{1,32})")
+_W3C = re.compile(rb"#(?:Software|Version|Date|Start-Date|End-Date|Fields|Log-type|Remark): ")
+_ZEEK = re.compile(rb"#(?:separator |(?:set_separator|empty_field|unset_field|path|open|close|fields|types)\t)")
 _KEPT = frozenset(
     (b"software", b"fields", b"separator", b"set_separator", b"empty_field", b"unset_field", b"path", b"types")
 )
 _FIRST = frozenset((b"software", b"separator"))  # those a header begins with: what was said before is void
+
+
+def is_header(data: bytes) -> bool:
+    """Whether a line of any file looks like one of a header."""
+    return data.startswith(b"#") and (_W3C.match(data) is not None or _ZEEK.match(data) is not None)
 
 
 class Header:
@@ -29,7 +36,11 @@ class Header:
         """A line with the header in front; nothing for a line of the header."""
         if not line.data or self.head(line):
             return ()
-        return (Record(self._front + line.data, line.start, line.truncated, line.number),)
+        return (self.record(line),)
+
+    def record(self, line: Line) -> Record:
+        """The line with the header in front."""
+        return Record(self._front + line.data, line.start, line.truncated, line.number)
 
     def head(self, line: Line) -> bool:
         """Remember a line of the header."""

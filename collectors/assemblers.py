@@ -7,7 +7,7 @@ from functools import partial
 
 from collectors.assemble import Assembler, Line, Record, Span
 from collectors.assemble_audit import Audit
-from collectors.assemble_header import Header
+from collectors.assemble_header import Header, is_header
 from collectors.assemble_lines import (
     Indented,
     Java,
@@ -22,42 +22,35 @@ from collectors.assemble_lines import (
 
 
 class Recognised:
-    """For the parser that recognises formats by itself: what the first line that says so stands for."""
+    """For the parser that recognises formats by itself: headers are headers, audit events come together."""
 
     def __init__(self) -> None:
-        self._inner: Assembler | None = None
+        self._header = Header()
+        self._audit = Audit()
 
     def add(self, line: Line) -> Sequence[Record]:
-        """As the lines say; one by one until they do."""
-        if self._inner is None:
-            self._inner = _kind_of(line.data)
-        if self._inner is not None:
-            return self._inner.add(line)
-        return (Record(line.data, line.start, line.truncated, line.number),) if line.data else ()
+        """As each line says by itself; one that says nothing is a record."""
+        if b"audit(" in line.data[:1_024]:
+            return self._audit.add(line)
+        if self.head(line) or not line.data:
+            return ()
+        return (self._header.record(line),)
 
     def head(self, line: Line) -> bool:
-        """Whether the file has a header."""
-        if self._inner is None:
-            self._inner = _kind_of(line.data)
-        return self._inner is not None and self._inner.head(line)
+        """Whether it is a line of a header; others that begin with `#` are records here."""
+        return is_header(line.data) and self._header.head(line)
 
     def end(self) -> Sequence[Record]:
         """Everything there is."""
-        return self._inner.end() if self._inner is not None else ()
+        return self._audit.end()
 
     def spans(self) -> list[Span]:
         """The lines that are needed still."""
-        return self._inner.spans() if self._inner is not None else []
+        return sorted(self._header.spans() + self._audit.spans())
 
     def waiting(self) -> bool:
         """Whether there are unfinished records."""
-        return self._inner is not None and self._inner.waiting()
-
-
-def _kind_of(data: bytes) -> Assembler | None:
-    if data.startswith((b"#separator ", b"#Software: ", b"#Version: ", b"#Fields: ")):
-        return Header()
-    return Audit() if b"audit(" in data[:1_024] else None
+        return self._audit.waiting()
 
 
 ASSEMBLERS: Mapping[str, Callable[[], Assembler]] = {
