@@ -10,20 +10,25 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pam
+from collectors.parsers import pam, sshd_more
 from collectors.parsers.common import put_source
 from collectors.parsers.format import Format
+from collectors.parsers.network import put_end
 
 _PEER = re.compile(r"(\S*[^\s:;,\]])[:;,\]]*(?: port (\d{1,5}))?", re.ASCII)
 _METHOD = re.compile(r"(Accepted|Failed|Postponed|Partial) ([a-z0-9/-]{1,64}) for ", re.ASCII)
 _CLOSED = re.compile(
     r"(?:Connection (?:closed|reset) by|Disconnected from|Disconnecting|Connection from|Received disconnect from"
-    r"|banner exchange: Connection from|Timeout before authentication for|Unable to negotiate with"
+    r"|banner exchange: Connection from|Timeout before authentication for(?: connection from)?|Unable to negotiate with"
+    r"|ssh_dispatch_run_fatal: Connection from|Protocol major versions differ for"
     r"|Did not receive identification string from|kex_exchange_identification: Connection closed by)(?: remote host)? ",
     re.ASCII,
 )
 _WHO = re.compile(r"(?:(authenticating|invalid) )?user ", re.ASCII)
+_REASON = re.compile(r"(?<=\d): ?(?:\d{1,3}: ?)?([^:\[][^\[]{0,255}?)(?: \[preauth\])?$", re.ASCII)
+_ON = re.compile(r" on (\S{1,64}) port (\d{1,5})", re.ASCII)
 _REPEATED = re.compile(r"message repeated \d{1,9} times: \[ ?", re.ASCII)
+_KEY = re.compile(r" ssh2: (\S.{0,1023})$", re.ASCII | re.DOTALL)
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -31,9 +36,13 @@ def read(message: str, event: Event, context: Context) -> bool:
     repeated = _REPEATED.match(message)
     if repeated is not None:
         message = message[repeated.end() :].removesuffix("]").rstrip()
-    if message.startswith("error: "):
-        message = message[7:]
-    return any(reader(message, event) for reader in _READERS) or pam.read(message, event, context)
+    for prefix in ("error: ", "fatal: "):
+        message = message.removeprefix(prefix)
+    return (
+        any(reader(message, event) for reader in _READERS)
+        or sshd_more.read(message, event)
+        or pam.read(message, event, context)
+    )
 
 
 def _from(rest: str, event: Event) -> str | None:
@@ -75,6 +84,9 @@ def _login(message: str, event: Event) -> bool:
         if at is None:
             return False
         put_source(event, at[1], at[2])
+        key = _KEY.search(peer, at.end())
+        if key is not None:
+            event["system.auth.ssh.signature"] = key[1]
     else:
         name = _from(rest, event)
         if name is None:
@@ -83,7 +95,7 @@ def _login(message: str, event: Event) -> bool:
     invalid = user.startswith("invalid user ")
     outcome = {"Accepted": "success", "Failed": "failure"}.get(match[1], "unknown")
     event |= _attempt("ssh_login", outcome)
-    event["system.auth.ssh.method"] = match[2]
+    event["system.auth.ssh.event"], event["system.auth.ssh.method"] = match[1], match[2]
     if invalid:
         event["event.reason"] = "invalid user"
     _user(event, user.removeprefix("invalid user ") if invalid else user)
@@ -96,7 +108,9 @@ def _invalid(message: str, event: Event) -> bool:
     user = _from(message[12:], event)
     if user is None:
         return False
-    event |= _attempt("ssh_invalid_user", "failure") | {"event.reason": "invalid user"}
+    # The attempts themselves are logged besides; whoever counts those leaves out what has this reason.
+    event |= _attempt("ssh_login", "failure") | {"event.reason": "no such user"}
+    event["system.auth.ssh.event"] = "Invalid"
     _user(event, user.strip(" "))
     return True
 
@@ -107,12 +121,13 @@ def _refused(message: str, event: Event) -> bool:
     elif message.startswith("User ") and " not allowed because " in message:
         before, _, reason = message[5:].rpartition(" not allowed because ")
         user, _, peer = before.rpartition(" from ")
+        if not user:
+            user, peer = peer, ""  # of locked and expired accounts no address is told
     else:
         return False
     match = _PEER.match(peer)
-    if match is None:
-        return False
-    put_source(event, match[1], match[2])
+    if match is not None:
+        put_source(event, match[1], match[2])
     event |= _attempt("ssh_refused", "failure") | {"event.reason": reason}
     _user(event, user)
     return True
@@ -136,6 +151,8 @@ def _closed(message: str, event: Event) -> bool:
     if match is None:
         return False
     rest = message[match.end() :]
+    if rest.startswith("remote host"):
+        return False
     who = _WHO.match(rest)
     if who is not None:
         # `user NAME ADDRESS port N`: the name may hold spaces, the address may not.
@@ -150,8 +167,12 @@ def _closed(message: str, event: Event) -> bool:
     event |= {"event.category": ["network", "session"], "event.type": ["end"], "event.action": "ssh_disconnect"}
     if match[0].startswith("Connection from"):
         event |= {"event.type": ["start"], "event.action": "ssh_connect"}
+        if (on := _ON.match(rest, peer.end())) is not None:
+            put_end(event, "destination", on[1], on[2])
     elif message.endswith("[preauth]") or match[0].startswith(("Did", "banner", "Unable", "Timeout", "kex")):
         event["event.reason"] = "before authentication"
+    elif (reason := _REASON.search(rest[:640], peer.end(1))) is not None:
+        event["event.reason"] = reason[1].strip()
     return True
 
 

@@ -1,4 +1,4 @@
-"""The lines of sudo and su: who became somebody else, to run what, and who was refused.
+"""The lines of sudo, su, pkexec and polkit: who became somebody else, to run what, and who was refused.
 
 A bare message, such as `ana : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls`, gets the time of its receipt.
 """
@@ -9,7 +9,7 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pam
+from collectors.parsers import pam, sudo_json, sudo_polkit
 from collectors.parsers.format import Format
 
 _COMMAND = " ; COMMAND="
@@ -31,14 +31,20 @@ _SU = (
     re.compile(r"(FAILED SU )?\(to (?P<to>[^)]{1,256})\) (?P<by>\S{1,256}) on (?P<tty>\S{1,256})$", re.ASCII),
     re.compile(r"(FAILED |Successful )su for (?P<to>\S{1,256}) by (?P<by>\S{1,256})$", re.ASCII),
     re.compile(r"('su )(?P<to>\S{1,256})' failed for (?P<by>\S{1,256}) on (?P<tty>\S{1,256})$", re.ASCII),
+    re.compile(r"(BAD SU )?(?P<by>\S{1,256}) to (?P<to>\S{1,256}) on (?P<tty>/\S{1,256})$", re.ASCII),
     re.compile(r"([+-]) (?P<tty>\S{1,256}) (?P<by>[^\s:]{1,256})[:-](?P<to>\S{1,256})$", re.ASCII),
 )
 
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a message of sudo or su into the event; False when it is not known."""
-    if event.get("process.name") == "su":
+    program = event.get("process.name")
+    if program in ("su", "su-l", "runuser"):
         return read_su(message, event, context)
+    if program in ("polkitd", "polkit-agent-helper-1", "pkexec"):
+        return sudo_polkit.read(message, event) or pam.read(message, event, context)
+    if message.startswith('@cee:{"sudo":'):
+        return sudo_json.read(message[5:], event)
     user, found, rest = message.lstrip(" ").partition(" : ")
     if not found or " " in user or not ("COMMAND=" in rest or "USER=" in rest or _refusal(rest)):
         return pam.read(message, event, context)
@@ -94,7 +100,7 @@ def read_su(message: str, event: Event, context: Context) -> bool:
         match = pattern.match(message)
         if match is None:
             continue
-        failed = match[1] in ("FAILED SU ", "FAILED ", "'su ", "-")
+        failed = match[1] in ("FAILED SU ", "FAILED ", "'su ", "BAD SU ", "-")
         event |= {
             "event.category": ["authentication"],
             "event.type": ["start"],
@@ -107,4 +113,9 @@ def read_su(message: str, event: Event, context: Context) -> bool:
     return pam.read(message, event, context)
 
 
-FORMAT = Format(name="sudo", dataset="system.auth", read=read, programs=("sudo", "su"))
+FORMAT = Format(
+    name="sudo",
+    dataset="system.auth",
+    read=read,
+    programs=("sudo", "su", "su-l", "runuser", "pkexec", "polkitd", "polkit-agent-helper-1"),
+)
