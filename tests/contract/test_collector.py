@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import eventlogs
 import httpx
 import journals
+import msgspec
 import pytest
 from captures import SYN, ethernet, pcap, tcp, write
 from exports import v5, v5_flow
@@ -91,6 +93,25 @@ class PacketsWay:
 
 def _port(text: str) -> int:
     return 2_000 + int(text.rpartition(" ")[2])
+
+
+class EvtxWay:
+    kind, acknowledges = "evtx", True
+
+    def options(self, folder: Path) -> dict[str, Any]:
+        memory = str(folder / "memory.json")
+        return {"paths": [str(folder / "*.evtx")], "checkpoint": memory, "poll": "10ms", "settle": "0s"}
+
+    async def send(self, collector: Any, folder: Path, texts: Sequence[str]) -> bool:
+        name = f"log{len(list(folder.glob('*.evtx')))}.evtx"
+        eventlogs.write(folder / name, texts)
+        memory = folder / "memory.json"
+        await until(lambda: memory.exists() and name in memory.read_text())
+        return True
+
+    def text(self, record: Raw) -> str:
+        data = msgspec.json.decode(record.data)["Event"]["EventData"]
+        return str(next(iter(data.values())))
 
 
 class NetflowWay:
@@ -239,6 +260,7 @@ class RelpWay:
 
 
 WAYS: dict[str, Way] = {
+    "evtx": EvtxWay(),
     "file": FileWay(),
     "http": HttpWay(),
     "journald": JournaldWay(),
