@@ -70,7 +70,8 @@ class Audit:
             self._open[key] = _Event(second)
         event = self._open[key]
         self._size -= event.size
-        event.add(line)
+        # What syslog put in front is the same on all lines, and the parser looks for it on the first one.
+        event.add(line._replace(data=line.data[found.start() :]) if len(event) else line)
         self._kept += 1
         self._size += event.size
         kind = found[2] or b""

@@ -208,3 +208,34 @@ class Timed(Indented):
     def begins(self, data: bytes) -> bool:
         """Whether a line begins with a time."""
         return self._begin.match(data) is not None or self.is_json(data)
+
+
+class WindowsDNS(Indented):
+    """The debug log of Windows' DNS server: details of a packet are indented; a key to it stands at the beginning."""
+
+    _title = re.compile(rb"DNS Server log file|Log file wrap|Message logging key|[ \t-]")
+
+    def ignored(self, data: bytes) -> bool:
+        """Whether it is a line of the key."""
+        return self._title.match(data) is not None
+
+
+class WindowsDHCP(Indented):
+    """The audit log of Windows' DHCP server: lines, under a list of what their numbers mean."""
+
+    _title = re.compile(
+        rb"\s*(?:Microsoft DHCP|Registro de actividad)|Event ID |Id\. de evento|\d{2,5}\+?\t|QResult:|"
+        rb"ID,Date,Time|Id\.,Fecha,"
+    )
+
+    def begins(self, data: bytes) -> bool:
+        """Every line."""
+        return True
+
+    def ends(self, data: bytes) -> bool:
+        """Every line."""
+        return True
+
+    def ignored(self, data: bytes) -> bool:
+        """Whether it is a line of the list, or the names of the columns."""
+        return self._title.match(data) is not None

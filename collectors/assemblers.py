@@ -17,6 +17,8 @@ from collectors.assemble_lines import (
     Patterned,
     PostgreSQL,
     Timed,
+    WindowsDHCP,
+    WindowsDNS,
     finder,
 )
 
@@ -56,14 +58,17 @@ class Recognised:
 ASSEMBLERS: Mapping[str, Callable[[], Assembler]] = {
     "auditd": Audit,
     "auto": Recognised,
+    "dhcp_windows": WindowsDHCP,
     "exchange": Header,
     "iis": Header,
     "java": Java,
+    "keycloak": Java,
     "modsecurity": ModSecurity,
     "mssql": Timed,
     "mysql": MySQL,
     "oracle": Oracle,
     "postgresql": PostgreSQL,
+    "windows_dns": WindowsDNS,
     "zeek": Header,
 }
 """Assemblers by the name of the parser that their records are for; other parsers read line by line."""

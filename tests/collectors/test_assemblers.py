@@ -127,7 +127,7 @@ def test_audit_events_of_different_nodes_and_in_syslog_lines() -> None:
     )
     assert found == [
         b"node=a " + audit(b"SYSCALL", 1) + b"\n" + b"node=a " + audit(b"PROCTITLE", 1),
-        prefix + audit(b"SYSCALL", 2) + b"\n" + prefix + audit(b"PROCTITLE", 2),
+        prefix + audit(b"SYSCALL", 2) + b"\n" + audit(b"PROCTITLE", 2),
         b"node=b " + audit(b"SYSCALL", 1),
     ]
 
@@ -247,6 +247,29 @@ def test_lines_without_a_time_continue() -> None:
     assert records("mssql", *given) == [b"\n".join(given[:2]), given[2]]
 
 
+def test_titles_of_windows_files_are_no_records() -> None:
+    dns = [b"11/22/2026 1:34:00 PM 0F30 PACKET  0001 UDP Rcv 192.0.2.7  0002   Q", b"  Offset = 0x000c", b""]
+    title = [
+        b"DNS Server log file creation at 11/22/2026",
+        b"Message logging key (for packets):",
+        b"\tField #  Information",
+    ]
+    assert records("windows_dns", *title, b"\t-------", *dns, *dns) == [b"\n".join(dns[:2])] * 2
+    dhcp = b"11,11/22/26,13:34:00,Renew,10.0.0.55,pc1.dif.example,00005E005302,"
+    title = [
+        b"\t\tMicrosoft DHCP Service Activity Log",
+        b"",
+        b"Event ID  Meaning",
+        b"00\tThe log was started.",
+        b"50+\tCodes",
+    ]
+    assert records("dhcp_windows", *title, b"ID,Date,Time,Description,IP Address", dhcp, dhcp, b"x") == [
+        dhcp,
+        dhcp,
+        b"x",
+    ]
+
+
 def test_an_expression_of_the_operators_own() -> None:
     assert records("json", b"rest", b"BEGIN 1", b"a", b"BEGIN 2", multiline="^BEGIN ") == [
         b"rest",
@@ -295,10 +318,14 @@ WORDS: dict[str, list[bytes]] = {
     "mssql": [b"2026-11-22 13:34:00 x", b"x", b"{", b""],
     "auto": [*IIS[:1], b"#Fields: b", audit(b"SYSCALL", 1), audit(b"EOE", 1), b"1", b""],
     "iis": [*IIS, b"#Fields: a", b"1"],
+    "keycloak": [b"x", b"\tat", b"Caused by: x", b""],
+    "dhcp_windows": [b"11,x", b"ID,Date,Time", b"00\tx", b""],
+    "windows_dns": [b"11/22", b"\tx", b"  x", b"Log file wrap", b""],
     "zeek": [b"#separator x", b"#path y", b"#close", b"1"],
 }
 
 
+TITLES = (b"ID,Date,Time", b"00\t", b"Log file wrap", b"\t", b"  ", b" ", b"-", b"\x0b", b"\x0c", b"\r")
 NOISE = st.binary(max_size=8).map(lambda data: data.replace(b"\n", b""))
 
 
@@ -330,7 +357,7 @@ def test_going_on_from_the_lines_that_are_needed_still_gives_the_same(parser: st
     assert not assembler.waiting()
     together = b"\n".join(record.data for record in calm)
     for line in given:
-        assert line.data in together or line.data.startswith((b"#", b"<?xml", b"<A", b"</A")), line
+        assert line.data in together or line.data.startswith((b"#", b"<?xml", b"<A", b"</A", *TITLES)), line
 
 
 HOSTILE: dict[str, Callable[[int], list[bytes]]] = {
