@@ -142,6 +142,7 @@ class Followed:
             reach(content, generation, end)
         if last and not self.more:
             self._finish(records)
+            self.damage = content.damage
             self._complete(content)
         generation.spans = self._assembler.spans() if self._assembler is not None else ()
         return len(data) + self._made
@@ -152,7 +153,6 @@ class Followed:
             return 0 <= self.generation.end <= end
         if not content.finished and time.monotonic() - self.grew >= self._reading.linger:
             content.damage = content.damage or "ends too early"
-        self.damage = content.damage
         return content.finished or bool(content.damage)
 
     def _complete(self, content: Content) -> None:
@@ -171,7 +171,7 @@ class Followed:
         """Find out how the text is encoded, and take up the records that are unfinished; False when it is too early."""
         if not self._encoding or self.generation.offset == 0:
             head = content.read(4, 0)
-            if len(head) < 2 and not content.finished and self.generation.end < 0:
+            if len(head) < 2 and not self._is_last(content, len(head)):
                 return False
             self._encoding = encoding_of(head)
         if self._assembler is None and self._reading.assembler is not None:

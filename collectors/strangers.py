@@ -75,7 +75,7 @@ class Strangers:
     def _meet(self, path: str, content: Content, *, at_end: bool) -> bool:
         key, look = identity(content)
         waiting = self._waiting.get(key)
-        if key in self._files or (waiting is not None and waiting.lasts(look)):
+        if not self._vacant(key) or (waiting is not None and waiting.lasts(look)):
             return False
         waited = waiting is not None and waiting.look == look and waiting.original is None
         what = _NO_TEXT.get(content.read(4, 0))
@@ -96,6 +96,18 @@ class Strangers:
             self._inherit(path, content, original, verdict)
         else:
             self._follow(content, _start(path, content, at_end))
+        return True
+
+    def _vacant(self, key: tuple[int, int]) -> bool:
+        """Whether no file that is there has this inode; one that is gone has it no more."""
+        file = self._files.get(key)
+        if file is None:
+            return True
+        if file.there:
+            return False
+        del self._files[key]
+        file.generation.device = file.generation.inode = 0
+        self._orphans.append(file.generation)
         return True
 
     def _wait(self, key: tuple[int, int], why: _Waiting) -> None:
@@ -140,9 +152,12 @@ class Strangers:
         else:
             file.content = content
 
-    def find_packed(self, file: Followed) -> bool:
-        """Look beside a file that is gone for what it was packed as, and read on in it; whether it was found."""
-        for path in beside(file.generation):
+    def find_copy(self, generation: Generation) -> Alike:
+        """Look beside a file that is gone, or truncated, for its copy, which nothing may name, and read on there.
+
+        Returns NO when there is none, LATER when it is still being written.
+        """
+        for path in beside(generation):
             content = open_content(path, self._reading.unpacked)
             if content is None:
                 continue
@@ -150,20 +165,19 @@ class Strangers:
             try:
                 key, look = identity(content)
                 waiting = key in self._waiting and self._waiting[key].lasts(look)
-                if content.packed and not waiting and alike(path, content, file.generation) is not Alike.NO:
+                if self._vacant(key) and not waiting and alike(path, content, generation) is not Alike.NO:
                     followed = self._meet(path, content, at_end=False)
                     waiting = not followed and key in self._waiting
             finally:
                 if not followed:
                     content.close()
             if followed:
-                log.info("%s: was packed as %s; reading on", file.generation.path, path)
+                log.info("%s: lives on as %s; reading on", generation.path, path)
                 self._files[key].present = False
-                return True
+                return Alike.YES
             if waiting:
-                file.searched = False
-                return True
-        return False
+                return Alike.LATER
+        return Alike.NO
 
 
 def identity(content: Content) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -16,7 +16,7 @@ from collectors import checkpoint
 from collectors.base import Raw
 from collectors.content import Content, open_content
 from collectors.followed import Followed, Reading
-from collectors.generation import Generation, is_same
+from collectors.generation import Alike, Generation, is_same
 from collectors.listing import Listing
 from collectors.strangers import Strangers, beside
 
@@ -48,6 +48,7 @@ class Tail:
             file.present = False
         self._strangers = Strangers(self._files, self._orphans, reading, self._tell)
         self._cut_off: list[_CutOff] = []
+        self._sought: list[Generation] = list(self._orphans)
         self._lock = threading.Lock()  # a poll goes on in its thread when the collector is cancelled
         self._told: set[str] = set()
         self._changed = saved is None
@@ -117,6 +118,7 @@ class Tail:
         self._look_after_rotated()
         self._close_some()
         self._meet(strangers)
+        self._seek()
 
     def _meet(self, strangers: list[str]) -> None:
         """Follow files never seen, as many as there is room for."""
@@ -125,8 +127,33 @@ class Tail:
             with self._careful(path):
                 self._changed = self._strangers.meet(path, at_end=self._at_end) or self._changed
         self._at_end = self._at_end and len(strangers) > room
+
+    def _seek(self) -> None:
+        """Look for copies of what is gone, where the patterns do not name them."""
+        sought, self._sought = self._sought, []
+        for generation in sought:
+            gone = [*self._orphans, *(file.generation for file in self._files.values() if not file.there)]
+            if not any(generation is each for each in gone):
+                continue  # it was found
+            found = Alike.LATER
+            with self._careful(generation.path):
+                found = self._strangers.find_copy(generation)
+            if found is Alike.LATER:
+                self._sought.append(generation)
+            elif found is Alike.YES:
+                self._changed = True
+            else:
+                self._give_up(generation)
         orphans = {id(orphan) for orphan in self._orphans}
         self._cut_off = [each for each in self._cut_off if id(each.generation) in orphans]
+
+    def _give_up(self, generation: Generation) -> None:
+        """No copy was found: what stood behind the place that was reached is lost, unfinished records too."""
+        if generation.spans and not any(each.generation is generation for each in self._cut_off):
+            self.lost["file gone"] += len(generation.spans)
+        elif any(generation is each for each in self._orphans):
+            return  # truncated, and read as far as anyone knows
+        log.warning("%s: is gone; what it was told after byte %d is lost", generation.path, generation.offset)
 
     def _look(self, file: Followed, path: str, look: tuple[int, int]) -> bool:
         """Open a file that changed; False when it is another one now, and no longer followed."""
@@ -151,6 +178,7 @@ class Tail:
         old = file.generation
         log.info("%s: truncated; reading from its beginning", old.path)
         orphan = self._orphan(old)
+        self._sought.append(orphan)
         if file.waiting:
             self._cut_off.append(_CutOff(orphan, file))
         file.close()
@@ -194,10 +222,7 @@ class Tail:
                 return
             if content is not None:
                 content.close()
-        if self._strangers.find_packed(file):
-            self._changed = True
-        else:
-            log.warning("%s: is gone; what it was told after byte %d is lost", generation.path, generation.offset)
+        self._sought.append(generation)
 
     def _open(self, path: str, generation: Generation) -> Content | None:
         """The file opened, if it is still the one that is meant."""

@@ -8,68 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from following import LINES, LONG, Follower, put
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from almena.errors import AlmenaError
-from collectors.base import Raw
-from collectors.followed import Reading
-from collectors.listing import Listing
-from collectors.tail import Tail
-
-
-class Follower:
-    """A tail, what it handed on, and what a detector that drops repeats would have kept."""
-
-    def __init__(self, folder: Path, pattern: str = "app.log", **options: object) -> None:
-        self.folder = folder
-        self.memory = folder / "memory" / "files.json"
-        self.patterns = [str(folder / pattern)]
-        self.at_end = options.pop("start", "beginning") == "end"
-        self.reading = Reading(**{"limit": 1 << 20, "linger": 0.0, **options})  # type: ignore[arg-type]
-        self.handed: list[Raw] = []
-        self.tail = self.opened()
-
-    def opened(self) -> Tail:
-        return Tail(Listing(self.patterns), self.memory, self.reading, at_end=self.at_end)
-
-    def read(self) -> list[bytes]:
-        """Poll until there is no more; what came is durable."""
-        new: list[Raw] = []
-        while True:
-            new += self.tail.poll()
-            self.tail.commit()
-            if not self.tail.more:
-                self.handed += new
-                return [record.data for record in new]
-
-    def restart(self) -> None:
-        self.tail.close()
-        self.tail = self.opened()
-
-    def kept(self) -> list[Raw]:
-        """Without repeats: a lane's sequence only grows."""
-        highest: dict[str, int] = {}
-        kept = []
-        for record in self.handed:
-            if record.seq > highest.get(record.lane, -1):
-                highest[record.lane] = record.seq
-                kept.append(record)
-        return kept
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "app.log"
-
-
-def put(path: Path, text: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(text)
-
-
-LONG = b"".join(b"line %d of a file long enough to be known by its head\n" % number for number in range(60))
-LINES = LONG.split(b"\n")[:-1]
 
 
 def test_lines_come_once_with_their_place(tmp_path: Path, log: Path) -> None:
