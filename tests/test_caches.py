@@ -48,18 +48,18 @@ def texts(key: object) -> Iterator[str]:
 
 def hostile() -> Iterator[bytes]:
     """Records whose names and values are as long as they may be."""
-    long = "1" * 20_000
+    long = "1" * 4_000
     begin = {"@timestamp": "2026-09-21T00:00:00Z", "event.dataset": "app.identity", "event.action": "login"}
     names = sorted(ecs.fields())
     for place in range(0, len(names), 20):
-        fields = dict.fromkeys(names[place : place + 20], long) | {"n" * 20_000: "x", long: long}
+        fields = dict.fromkeys(names[place : place + 20], long) | {"n" * 4_000: "x", long: long}
         yield msgspec.json.encode(fields | begin)
     for channel in ("Security", "Microsoft-Windows-Sysmon/Operational", "System"):
-        data = {"IpAddress": long, "Image": "C:\\" + long, "a" * 20_000: "x", "NewProcessName": long + "\\" + long}
+        data = {"IpAddress": long, "Image": "C:\\" + long, "a" * 4_000: "x", "NewProcessName": long + "\\" + long}
         for code in (1, 3, 4624, 4688):
             winlog = {"channel": channel, "event_id": code, "event_data": data}
             yield msgspec.json.encode({"winlog": winlog, "@timestamp": begin["@timestamp"]})
-    for part in (long, f"10.0.0.1{long}", "f" * 20_000):
+    for part in (long, f"10.0.0.1{long}", "f" * 4_000):
         yield f'{part} - - [22/Nov/2026:13:34:00 -0600] "GET /{part} HTTP/1.1" 200 5 "{part}" "{part}"'.encode()
         yield f'10.0.0.1 - {part} [22/Nov/2026:13:34:00 -0600] "GET /{part} HTTP/1.1" 200 5 "-" "{part}"'.encode()
         yield f"<38>1 2026-09-21T00:00:00Z {part} sshd 1 - - Failed password for {part} from {part} port 1".encode()

@@ -287,7 +287,7 @@ def test_every_detector_is_held_to_the_contract() -> None:
 
 
 @every
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_no_batch_cut_restore_or_order_changes_a_final_alert(case: Case, data: st.DataObject, seed: int) -> None:
     events = data.draw(case.streams)

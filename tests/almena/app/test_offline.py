@@ -152,10 +152,9 @@ def test_event_logs_are_read_and_damage_is_said(tmp_path: Path) -> None:
     events = [msgspec.json.decode(line) for line in good.stdout.splitlines()]
     assert len(events) == 4
     assert {event["event.dataset"] for event in events} == {"windows.security"}
-    for path in sorted(tmp_path.glob("*.evtx")):
-        done = almena("replay", path, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
+    done = almena("replay", *sorted(tmp_path.glob("*.evtx")), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_real_attacks_replay_without_a_dead_letter(tmp_path: Path) -> None:

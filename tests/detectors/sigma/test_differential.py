@@ -27,8 +27,8 @@ from detectors.sigma.pipelines import Mapping
 from detectors.sigma.rules import Rule, RuleSet
 
 MODES: tuple[Mode, ...] = ("native", "ecs")
-PARTS = 2
-"""The real events are shared out, so that several processes of a test run take a part each."""
+PARTS = 5
+"""The real events are shared out: a part each time the tests run, all of them with the long runs."""
 
 
 def otrf(part: int) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def read(mode: str, native: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [convert(event, context) for event in native]
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.faults) for part in range(1, PARTS))])
 @pytest.mark.parametrize("mode", MODES)
 def test_all_rules_over_all_real_events(mode: Mode, part: int, request: pytest.FixtureRequest) -> None:
     """48,498 events by 3,132 rules; log sources are judged by the taxonomy's tables, not by the product's routing."""
@@ -59,7 +59,7 @@ def test_all_rules_over_all_real_events(mode: Mode, part: int, request: pytest.F
     pipelines = Mapping(gather([], mode).pipelines)
     naive = NaiveEngine(ruleset.rules, kind=routing.kind, sees=routing.sees, pipelines=pipelines)
     expected = naive.match_all(events, native)
-    assert sum(map(bool, expected)) > 100
+    assert sum(map(bool, expected)) > 40
     for make in ENGINES:
         engine = make(ruleset.rules)
         for event, ids in zip(events, expected, strict=True):
