@@ -44,9 +44,7 @@ def test_a_greeting_in_several_packets_is_put_together_under_the_number_of_the_l
 
 def test_greetings_that_never_end_are_bounded() -> None:
     questions, begun = Questions(), client_hello(None)[:50]
-    asked = [
-        questions.of(part(begun, port=2_000 + number), START, number) for number in range(1, 1_101)
-    ]
+    asked = [questions.of(part(begun, port=2_000 + number), START, number) for number in range(1, 1_101)]
     assert [question.number for question in asked if question] == list(range(1_001, 1_101))
     assert len(questions.rest(2_000)) == 1_000
 
