@@ -37,9 +37,9 @@ def text(raw: bytes) -> str:
     Raises ParseError for what is empty, too long or UTF-16. NULs around the line, as a crash leaves them, go.
     """
     line = _checked(raw).strip(b"\x00\r\n")
-    if line.count(0) * 4 > len(line):
+    if 0 in line and line.count(0) * 4 > len(line):
         raise ParseError(_UTF_16, 0)
-    if line.startswith(_BOM_8):
+    if line[:3] == _BOM_8:
         line = line[3:]
     if not line or line.isspace():
         raise ParseError("empty line", 0)
@@ -147,14 +147,16 @@ def fraction(digits: str | None) -> int:
 
 def number(value: Any) -> int | None:
     """A whole number written in decimal or as 0x..., or None; never more than 18 digits."""
-    if isinstance(value, int):
-        return int(value)
-    if not isinstance(value, str) or len(value) > 18 or not value.isascii():
-        return None
-    try:
-        return int(value, 16 if value[:2] in ("0x", "0X") else 10)
-    except ValueError:
-        return None
+    if isinstance(value, str):
+        if len(value) > 18 or not value.isascii():
+            return None
+        if value.isdigit():
+            return int(value)
+        try:
+            return int(value, 16 if value[:2] in ("0x", "0X") else 10)
+        except ValueError:
+            return None
+    return int(value) if isinstance(value, int) else None
 
 
 @lru_cache(maxsize=65_536)

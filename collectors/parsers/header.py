@@ -71,6 +71,13 @@ _SD_ID = re.compile(r"\[([^\s=\]\"]{1,128})", re.ASCII)
 _SD_PARAM = re.compile(r' ([^\s=\]"]{1,128})="((?:[^"\\]++|\\.)*+)"', re.ASCII | re.DOTALL)
 _SD_ESCAPE = re.compile(r'\\(["\\\]])', re.ASCII)
 
+_USUAL = re.compile(
+    r"([A-Z][a-z]{2}) ([ \d]\d) (\d\d:\d\d:\d\d) (?!UTC |GMT )([\w.-]{1,253}) ([A-Za-z_][\w.-]{0,127})"
+    r"(?:\[(\d{1,10})\])?: (?!%)",
+    re.ASCII,
+)
+"""What nearly all lines begin with, which none of the vendors' habits below is."""
+
 Known = Callable[[str, int], object]
 """Whether a message of a known format begins at a place of the line: there is no more header from there on."""
 
@@ -88,8 +95,29 @@ def read(line: str, event: Event, context: Context, known: Known) -> int:
     at = _priority(line, event)
     if at and line.startswith("1 ", at):
         return _rfc5424(line, at + 2, event, context)
+    usual = _USUAL.match(line, at)
+    if usual is not None and not (known(line, at) or known(line, usual.start(4)) or known(line, usual.start(5))):
+        return _usual(usual, event, context)
     mark = cisco_header.read(line, at, event, context, _of_parts)
     return mark if mark >= 0 else _rfc3164(line, at, event, context, known)
+
+
+def _usual(found: re.Match[str], event: Event, context: Context) -> int:
+    month, day, clock, host, program, pid = found.groups()
+    if month not in MONTHS:
+        raise ParseError("a month that does not exist", found.start())
+    event["@timestamp"] = _stamp(month, day, clock, context.zone, context.received // DAY)
+    event["host.name"] = event["log.syslog.hostname"] = host
+    event["log.syslog.appname"] = event["process.name"] = program
+    if pid is not None:
+        event["log.syslog.procid"] = pid
+        event["process.pid"] = int(pid)
+    return found.end()
+
+
+@lru_cache(maxsize=4_096)
+def _stamp(month: str, day: str, clock: str, zone: str, received_day: int) -> str:
+    return format_time(_moment(_year(month, day, zone, received_day), month, day, clock, zone))
 
 
 def _fields(priority: int) -> Event:
