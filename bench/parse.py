@@ -88,9 +88,12 @@ def _lines(kind: str, name: str, rounds: int, *, peer: bool) -> list[str]:
     lines = records(kind)
     parse = PARSERS[name]
     floor = _floor(kind)
-    ours, floors = _alternate(
-        lambda: [parse(line, CONTEXT) for line in lines], lambda: [floor(line) for line in lines], len(lines), rounds
-    )
+
+    def each(work: Callable[[bytes], object]) -> None:
+        for line in lines:  # and let go of it, as whoever hands it on does
+            work(line)
+
+    ours, floors = _alternate(lambda: each(lambda line: parse(line, CONTEXT)), lambda: each(floor), len(lines), rounds)
     theirs = [found for _ in range(rounds) if (found := _mmnormalize(kind, lines))] if peer and kind in _RULES else []
     return _row(kind, ours, floors, sum(map(len, lines)) / len(lines), theirs)
 

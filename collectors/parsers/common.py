@@ -85,6 +85,8 @@ def as_text(value: Any) -> str:
     """Any JSON value as text: strings as they are, everything else as JSON writes it."""
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     try:
         return _encode(value).decode()
     except RecursionError:
@@ -93,9 +95,12 @@ def as_text(value: Any) -> str:
 
 def given(value: Any) -> str | None:
     """The text of a value, or None for what loggers write when there is none: nothing, `-`, `(null)`."""
-    if value is None or value in ("", "-", "(null)"):
-        return None
-    return as_text(value)
+    if isinstance(value, str):
+        return None if value in _NOTHING else value
+    return None if value is None else as_text(value)
+
+
+_NOTHING = frozenset(("", "-", "(null)"))
 
 
 @lru_cache(maxsize=64)

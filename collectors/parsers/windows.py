@@ -151,7 +151,7 @@ def event_of(record: Record, context: Context) -> Event:
         record = record._replace(data={name.replace("_", ""): text for name, text in record.data.items()})
     event: Event = dict(record.extra)
     for name, value in record.system.items():
-        if value not in (None, ""):
+        if value is not None and value != "":
             event[f"winlog.{name}"] = value
     for name, text in record.data.items():
         event[f"winlog.event_data.{name}"] = text
@@ -351,21 +351,23 @@ def _winlogbeat(document: dict[str, Any]) -> Record:
 
 
 def _nxlog(document: dict[str, Any]) -> Record:
-    nested = any(isinstance(value, (dict, list)) for value in document.values())
+    nested = not _NESTED.isdisjoint(map(type, document.values()))
     fields = flat(document) if nested or len(document) > MAX_FIELDS else document
     system: Event = {}
     data: dict[str, str] = {}
     # NXLog overwrites an event's own EventType with the log's and keeps the other under this (misspelt) name.
     own_type = "EventTypeOrignal" in fields or given(fields.get("EventType")) not in _NXLOG_TYPES
     for name, value in fields.items():
-        if value is None:
+        if value is None or name in _ADDED:
             continue
-        if name in _FLAT:
-            system[_FLAT[name]] = value if name == "Version" else given(value)
+        fact = _FLAT.get(name)
+        if fact is not None:
+            system[fact] = given(value)
         elif name == "EventType" and not own_type:
             system["event_type"] = given(value)
-        elif name not in _ADDED:
-            data[_plain_name(name)] = _text(value)
+        else:
+            short = _short_name(name) if len(name) <= _SHORT else _plain_name(name)
+            data[short] = value if type(value) is str else _text(value)
     if own_type:
         system["event_type"] = given(fields.get("EventTypeOrignal"))
     system["version"] = number(system.get("version"))
@@ -383,6 +385,7 @@ def _nxlog(document: dict[str, Any]) -> Record:
     return Record(system, data, {}, message, level, given(fields.get("Category")), times)
 
 
+_NESTED = frozenset((dict, list))
 _NXLOG_TYPES = frozenset((None, "INFO", "WARNING", "ERROR", "CRITICAL", "VERBOSE", "AUDIT_SUCCESS", "AUDIT_FAILURE"))
 
 

@@ -14,6 +14,8 @@ from collectors.parsers.windows_meanings import MEANINGS
 from collectors.parsers.windows_table import NOTHING, Meaning
 
 _BY_STATUS = frozenset(("4768", "4769", "4770", "4776"))
+_EXECUTABLES = (("process.executable", "process.name"), ("process.parent.executable", "process.parent.name"))
+_ENDS = tuple(tuple(f"{side}.{what}" for what in ("ip", "domain", "address")) for side in ("source", "destination"))
 _USERS = ("user.name", "user.target.name", "user.effective.name")
 _AUDITS = {"AUDIT_SUCCESS": "success", "AUDIT_FAILURE": "failure", "Success Audit": "success"}
 _AUDITS |= {"Audit Success": "success", "Audit Failure": "failure", "Failure Audit": "failure"}
@@ -105,10 +107,10 @@ def _base(path: str) -> tuple[str, str, str]:
 
 def _parts(event: Event) -> None:
     """What follows from other fields: names of paths, users without their domain, addresses."""
-    for prefix in ("process", "process.parent"):
-        path = event.get(f"{prefix}.executable")
-        if isinstance(path, str) and len(path) <= 1_024 and (name := _base(path)[1]):
-            event[f"{prefix}.name"] = name
+    for executable, name in _EXECUTABLES:
+        path = event.get(executable)
+        if isinstance(path, str) and len(path) <= 1_024 and (last := _base(path)[1]):
+            event[name] = last
     file = event.get("file.path")
     if isinstance(file, str) and len(file) <= 1_024:
         directory, name, extension = _base(file)
@@ -119,10 +121,10 @@ def _parts(event: Event) -> None:
         user = event.get(field)
         if isinstance(user, str) and ("\\" in user or "@" in user):
             _user(event, field, user)
-    for side in ("source", "destination"):
-        known = event.get(f"{side}.ip") or event.get(f"{side}.domain")
+    for ip, domain, address in _ENDS:
+        known = event.get(ip) or event.get(domain)
         if known is not None:
-            event.setdefault(f"{side}.address", known)
+            event.setdefault(address, known)
 
 
 def _user(event: Event, field: str, user: str) -> None:

@@ -89,7 +89,7 @@ def _hits(text: str, code: str, sysmon: bool) -> list[_Hit]:
             continue
         hits.append(_Hit(name, end - length, colon.end()))
         begin = colon.end()
-        if name == "CommandLine" and not sysmon:
+        if name == "CommandLine" and code == "4688" and not sysmon:
             break  # the last of its event, and whatever stands in it is its own
     return hits
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collectors.parsers.windows_labels import DATA, LABELS, ROLES
@@ -58,6 +58,7 @@ def test_lines_tabs_or_spaces_tell_the_same(shape: type[str]) -> None:
 LABEL = st.sampled_from(sorted(LABELS)).map(lambda label: f" {label}: ")
 
 
+@example(name=" Process Command Line: ")
 @given(name=st.lists(LABEL | st.text(max_size=8) | st.just("198.51.100.1"), max_size=6).map("".join))
 def test_a_chosen_name_forges_neither_subject_nor_address(name: str) -> None:
     data = data_of(flattened(FAILED.format(name=name)), "4625")
