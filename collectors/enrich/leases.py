@@ -13,8 +13,54 @@ from almena.event import Event
 
 _DEFAULT = DAY
 _SIGN_IN = 8 * HOUR
-_GIVEN = frozenset(("dhcpack", "dhcp-ack", "ack", "assign", "renew", "lease", "lease-assigned", "lease-renewed"))
-_ENDED = frozenset(("dhcprelease", "release", "dhcpdecline", "decline", "expire", "lease-released", "lease-expired"))
+_PROTOCOLS = frozenset(("dhcp", "dhcpv6"))
+# As the parsers of DHCP servers and clients call a lease that was given or ended.
+_GIVEN = frozenset(
+    [
+        "dhcpack",
+        "bound",
+        "reply",
+        "dhcp4-lease-alloc",
+        "dhcp4-lease-reuse",
+        "dhcp4-init-reboot",
+        "dhcp6-lease-alloc",
+        "dhcp6-lease-renew",
+        "dhcp6-lease-reuse",
+        "dhcp-new",
+        "dhcp-renew",
+        "bootp-new",
+        "dhcpv6-renew",
+        "dhcpv6-request",
+        "dhcpv6-confirm",
+        "dhcpv6-rebind",
+        "lease-assigned",
+        "lease-renewed",
+    ]
+)
+_ENDED = frozenset(
+    [
+        "dhcprelease",
+        "dhcpdecline",
+        "abandoned",
+        "release",
+        "decline",
+        "dhcp4-release",
+        "dhcp4-decline",
+        "dhcp4-lease-expire",
+        "dhcp6-release",
+        "dhcp6-decline",
+        "dhcp-release",
+        "dhcp-expire",
+        "dhcp-delete",
+        "bootp-delete",
+        "dhcpv6-release",
+        "dhcpv6-decline",
+        "dhcpv6-expired",
+        "dhcpv6-client-deleted",
+        "lease-released",
+        "lease-expired",
+    ]
+)
 
 
 class _Lease(NamedTuple):
@@ -38,9 +84,8 @@ class Leases:
         address = event.get("source.ip") or event.get("client.ip")
         if not isinstance(address, str):
             return
-        dataset = str(event.get("event.dataset", ""))
         moment = parse_time(event["@timestamp"])
-        if "dhcp" in dataset:
+        if event.get("network.protocol") in _PROTOCOLS:
             self._lease(event, address, moment)
             return
         lease = self._leases.get(address)
@@ -64,7 +109,7 @@ class Leases:
 
     def _lease(self, event: Event, address: str, moment: int) -> None:
         action = str(event.get("event.action", "")).lower()
-        if action in _GIVEN:
+        if action in _GIVEN and event.get("event.outcome") != "failure":
             seconds = event.get("almena.dhcp.lease_seconds")
             length = seconds * SECOND if isinstance(seconds, int) and 0 < seconds < 10**7 else _DEFAULT
             mac, host = event.get("source.mac") or event.get("client.mac"), _host(event)

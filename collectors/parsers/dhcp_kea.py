@@ -37,6 +37,7 @@ _LEGAL = re.compile(
     rf".{{0,128}}?hardware address: hwtype=\d{{1,3}} ({MAC})(?:.{{0,512}}?relay at address: ([0-9A-Fa-f.:]{{2,45}}))?",
     re.ASCII,
 )
+_SECONDS = re.compile(r" for (\d{1,10}) seconds", re.ASCII)
 _WHEN = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) ", re.ASCII)
 _LEVELS = {"FATAL": "critical", "ERROR": "error", "WARN": "warning", "INFO": "informational", "DEBUG": "debug"}
 _FAILURES = ("FAIL", "NAK", "DECLINE", "ERROR", "DROP", "UNKNOWN")
@@ -80,6 +81,9 @@ def _body(text: str, code: str, event: Event) -> None:
         lease = _LEASE.search(f"{text} ")
         if lease is not None and address(lease[1]) is not None:
             put_end(event, "source", lease[1])
+    length = _SECONDS.search(text)
+    if length is not None:
+        event["almena.dhcp.lease_seconds"] = int(length[1])
     failed = any(word in code for word in _FAILURES)
     protocol = "dhcpv6" if code[:5] == "DHCP6" else "dhcp"
     say(event, code.lower().replace("_", "-"), "failure" if failed else "success", protocol)

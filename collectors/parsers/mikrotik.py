@@ -226,7 +226,7 @@ def _dhcp(text: str, event: Event) -> bool:
     event["source.mac"] = mac.upper().replace(":", "-")
     if name:
         event["source.domain"] = name
-    event["almena.mikrotik.item"] = server
+    event["almena.mikrotik.item"], event["network.protocol"] = server, "dhcp"
     action = {"assigned": "lease-assigned", "deassigned": "lease-released"}.get(done, "lease-offered")
     types = ["connection", "end" if action == "lease-released" else "start"]
     return _say(event, action, "failure" if failed else "success", ["network"], types)

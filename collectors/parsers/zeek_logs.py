@@ -275,6 +275,7 @@ def _dhcp(facts: dict[str, Any], event: Event) -> None:
     if isinstance(mac, str):
         event["source.mac"] = mac.upper().replace(":", "-")
     put(event, "almena.dhcp.host_name", facts.get("host_name"))
+    put_count(event, "almena.dhcp.lease_seconds", as_text(facts.get("lease_time", "")).partition(".")[0])
 
 
 def _smb(facts: dict[str, Any], event: Event) -> None:
