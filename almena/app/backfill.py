@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -56,6 +57,8 @@ def backfill(
 
     The same files under the same name give the same alerts, so it may be run again, and after a kill.
     """
+    from collectors.enrich import Enricher
+
     _check(config, name, agency)
     files = some_files([path.resolve() for path in paths])
     with opened(config) as (bus, store):
@@ -65,7 +68,9 @@ def backfill(
         digests, copies = digests_of(files)
         files = [path for path in files if path not in copies]
         run = Run(name or default_name(digests.values()), agency, bus, int(config.desk.keep_alerts))
-        history = History(run, secret, digests)
+        # Who had an address is learned in the order of lines, which must not matter here.
+        enrich = Enricher(replace(config.enrich, max_leases=0))
+        history = History(run, secret, digests, enrich)
         totals = Totals()
         batches = history.events(event_batches(files, history.opener(format_), totals))
         try:
@@ -204,7 +209,7 @@ class Run:
 class History:
     """Files as events with an identity of their own, `<name>:<digest of the file>:<line>`, and as dead letters."""
 
-    def __init__(self, run: Run, secret: Secret, digests: Mapping[Path, str]) -> None:
+    def __init__(self, run: Run, secret: Secret, digests: Mapping[Path, str], enrich: Callable[[Event], Event]) -> None:
         """Masks and seals under the installation's secret."""
         from collectors.reading import shown
 
@@ -213,6 +218,7 @@ class History:
         self._run = run
         self._seal = secret.seal
         self._mask = Masker(secret.derive("masking")).mask
+        self._enrich = enrich
         self._digests = {shown(path): digest for path, digest in digests.items()}
         self._latest = now() + SKEW
         self._bytes = 0
@@ -241,7 +247,7 @@ class History:
         from collectors.parsers.ecs import disarm
 
         # No parser has looked at native records: what only Almena says of an event is taken out here.
-        prepare = disarm if format_ == "native" else lambda event: event
+        prepare = disarm if format_ == "native" else self._enrich
         open_ = opener(format_, lambda event: self._own(self._mask(prepare(event))))
         return lambda path: self._watched(*open_(path))
 

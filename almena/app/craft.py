@@ -15,7 +15,7 @@ import msgspec
 
 from almena import replay as replaying
 from almena.app import configuration
-from almena.app.offline import event_batches, masking, opener
+from almena.app.offline import event_batches, finishing, opener
 from almena.clock import format_time, now
 from almena.errors import UsageError
 from almena.event import Event
@@ -169,7 +169,7 @@ def _events(file: Path, format_: str, totals: Totals, most: int) -> Iterator[Eve
     files = replaying.files_of([file])
     if not files:
         raise UsageError(f"{file}: there are no files in it")
-    batches = event_batches(files, opener(format_, masking(format_, configuration(None))), totals)
+    batches = event_batches(files, opener(format_, finishing(format_, configuration(None))), totals)
     yield from islice((event for batch in batches for _, event in batch), most)
 
 

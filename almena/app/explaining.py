@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from almena.app import cache_of, configuration, rule_folders
-from almena.app.offline import masking
+from almena.app.offline import finishing
 from almena.app.oneevent import one_event
 from almena.errors import UsageError
 from almena.phrases import either
@@ -62,7 +62,7 @@ def explain(
     ruleset = _loaded(folders, mode, None if file is not None else cache_of(settings))
     item = _in_file(ruleset, file) if file is not None else choose(ruleset, wanted)
     found = one_event(named, format_, line)
-    event = masking(format_, settings)(_flat(found.event) if mode == "native" else found.event)
+    event = finishing(format_, settings)(_flat(found.event) if mode == "native" else found.event)
     for note in found.notes:
         print(note, file=sys.stderr)
     told, said = _told(item, event, ruleset, language)

@@ -44,7 +44,7 @@ class Guess:
         return known[0] if len(known) == 1 else "auto"
 
 
-def guess(path: Path, zone: str, mask: Callable[[Event], Event]) -> Guess:
+def guess(path: Path, zone: str, finish: Callable[[Event], Event]) -> Guess:
     """Read the whole file; raises UsageError when it cannot be opened."""
     found = Guess()
     for event in _events(path, zone):
@@ -52,7 +52,7 @@ def guess(path: Path, zone: str, mask: Callable[[Event], Event]) -> Guess:
         if event is None:
             found.formats[UNREAD] += 1
             continue
-        event = mask(event)
+        event = finish(event)
         name = event.get("event.module")
         if name is None:
             found.formats[UNREAD] += 1

@@ -43,7 +43,7 @@ def replay(paths: list[Path], rules: list[Path], format_: str, *, verdicts: bool
     detector, models, operators = equipped(settings, rules, format_)
     totals = Totals()
     began = time.monotonic()
-    source = event_batches(files, opener(format_, masking(format_, settings)), totals)
+    source = event_batches(files, opener(format_, finishing(format_, settings)), totals)
     if verdicts:
         for line, rule in replaying.verdicts(source, detector.ids, totals):
             print(f"{line}\t{rule}")
@@ -90,26 +90,28 @@ def _complain(ruleset: RuleSet) -> None:
         raise UsageError("no rule was loaded; `--rules DIR` names a folder of Sigma rules")
 
 
-def masking(format_: str, config: Config) -> Callable[[Event], Event]:
-    """Masking under the installation's key when there is one, otherwise under a key of this run alone; native records
-    are left as they are."""
+def finishing(format_: str, config: Config) -> Callable[[Event], Event]:
+    """What the intake does behind a parser: an event is enriched, and masked under the installation's key when there is
+    one, otherwise under a key of this run alone. Native records are left as they are."""
     from almena.sealing import Secret
+    from collectors.enrich import Enricher
 
     if format_ == "native":
         return lambda event: event
     path = Path(config.data) / "secret.key"
     known = path.exists() or "ALMENA_SECRET" in os.environ
     key = Secret.load(path).derive("masking") if known else secrets.token_bytes(32)
-    return Masker(key).mask
+    enrich, mask = Enricher(config.enrich), Masker(key).mask
+    return lambda event: mask(enrich(event))
 
 
-def opener(format_: str, mask: Callable[[Event], Event]) -> Opener:
-    """Opens files of a format; their events come masked."""
+def opener(format_: str, finish: Callable[[Event], Event]) -> Opener:
+    """Opens files of a format; their events come finished."""
     from collectors.reading import read
 
     def open_(path: Path) -> Opened:
         kind, items, read_one = read(path, format_)
-        return kind, items, _masked(read_one, mask)
+        return kind, items, _finished(read_one, finish)
 
     return open_
 
@@ -137,8 +139,8 @@ def event_batches(files: list[Path], open_: Opener, totals: Totals) -> Batches:
             progress.update(task, completed=done, records=totals.records)
 
 
-def _masked(read: replaying.Reader, mask: Callable[[Event], Event]) -> replaying.Reader:
-    return lambda raw: mask(read(raw))
+def _finished(read: replaying.Reader, finish: Callable[[Event], Event]) -> replaying.Reader:
+    return lambda raw: finish(read(raw))
 
 
 def parse(file: Path, parser: str, zone: str) -> int:
@@ -149,7 +151,7 @@ def parse(file: Path, parser: str, zone: str) -> int:
     (path,) = replaying.files_of([file])[:1] or [file]
     _, items, read_one = read(path, parser, zone)
     totals = Totals()
-    for batch in replaying.batches(items, _masked(read_one, masking(parser, configuration(None))), totals):
+    for batch in replaying.batches(items, _finished(read_one, finishing(parser, configuration(None))), totals):
         for _, event in batch:
             print(replaying.plain(event))
     if totals.dead:
@@ -164,7 +166,7 @@ def guess(file: Path, zone: str) -> int:
     _check_zone(zone)
     (path,) = replaying.files_of([file])[:1] or [file]
     config = configuration(None)
-    found = guessing.guess(path, zone, masking("auto", config))
+    found = guessing.guess(path, zone, finishing("auto", config))
     guessing.show(found, path, config.language)
     return 0 if found.understood == found.records else 1
 

@@ -15,6 +15,8 @@ from captures import ACK, FIN, PUSH, START, SYN, dns, ethernet, pcap, tcp, udp, 
 from corpora import corpus
 
 ROOT = Path(__file__).parents[3]
+KNOWN_BAD = "fb6a3a75-4967-494e-936a-bc1e0bb76c80"
+"""The rule on threat indicators."""
 
 
 def almena(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -112,6 +114,15 @@ def test_a_capture_alerts(tmp_path: Path) -> None:
     parsed = almena("parse", path, cwd=tmp_path).stdout
     assert '"url.query":"curp=curp-' in parsed
     assert "BOXW310820HNERXN09" not in parsed
+
+
+def test_files_are_enriched_as_the_intake_does(auth_log: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("type,value,description\nip,203.0.113.9,botnet\n")
+    (tmp_path / "almena.toml").write_text('[enrich]\nindicators = ["bad.csv"]\n')
+    alerts = alerts_of(almena("replay", auth_log, "--config", "almena.toml", cwd=tmp_path))
+    assert KNOWN_BAD in {alert["rule.id"] for alert in alerts}
+    (event, *_) = alerts_of(almena("parse", auth_log, "--parser", "syslog", cwd=tmp_path))
+    assert event["related.ip"] == ["203.0.113.9"]
 
 
 def test_a_file_that_is_one_array_replays(tmp_path: Path) -> None:
