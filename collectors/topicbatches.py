@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+import cramjam
+import kafka.codec
 import lz4.frame  # type: ignore[import-untyped]
 import zstandard
 from kafka.consumer.fetcher import Fetcher
@@ -35,6 +37,8 @@ def bound() -> None:
     if default_records.gzip_decode is _gzip:
         return
     default_records.gzip_decode, default_records.zstd_decode, default_records.lz4_decode = _gzip, _zstd, _lz4
+    default_records.snappy_decode = _snappy
+    kafka.codec.has_snappy = lambda: True  # it asks for a library that we do not need
     uncompress, take = default_records.DefaultRecordBatch._maybe_uncompress, Fetcher.PartitionRecords.take
 
     def bounded(batch: Any) -> None:
@@ -65,6 +69,27 @@ def _zstd(data: bytes) -> bytes:
 
 def _lz4(data: bytes) -> bytes:
     return _checked(lz4.frame.LZ4FrameDecompressor().decompress(data, max_length=MOST_BYTES + 1))
+
+
+def _snappy(data: bytes) -> bytes:
+    """One block, as librdkafka writes it, or blocks behind their lengths, as Java does; each says how long it gets."""
+    if not data.startswith(_JAVA):
+        return _block(data, MOST_BYTES)
+    found, at = bytearray(), _JAVA_HEADER
+    while at + 4 <= len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4])
+        found += _block(data[at + 4 : end], MOST_BYTES - len(found))
+        at = end
+    return bytes(found)
+
+
+_JAVA, _JAVA_HEADER = b"\x82SNAPPY\0", 16
+
+
+def _block(data: bytes, most: int) -> bytes:
+    if cramjam.snappy.decompress_raw_len(data) > most:
+        raise _TooLarge
+    return bytes(cramjam.snappy.decompress_raw(data))
 
 
 def _checked(found: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,13 @@ def test_the_changelog_names_this_version() -> None:
 
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_who_installs_the_package_gets_what_the_lock_has() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = (ROOT / "requirements/run.in").read_text("utf-8").splitlines()
+    wanted = [line for line in lines if line and not line.startswith(("#", "hatchling", "editables"))]
+    assert sorted(project["dependencies"]) == sorted(wanted)
 
 
 def test_the_project_names_no_machine() -> None:
