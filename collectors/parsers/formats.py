@@ -35,6 +35,7 @@ from collectors.parsers import (
     journal,
     juniper_srx,
     keycloak,
+    keyvalue,
     linux_kernel,
     login,
     mikrotik,
@@ -115,6 +116,7 @@ FORMATS: tuple[Format, ...] = (
     apache.FORMAT,
     mysql.FORMAT,
     postgresql.FORMAT,
+    keyvalue.FORMAT,
 )
 """Where several fit a message, the first that understands it wins."""
 
@@ -147,7 +149,10 @@ def recognise(line: str, at: int, event: Event, context: Context) -> tuple[str, 
         if found is not None:
             return each.name, found
     signed = _PROGRAMS.get(event.get("process.name", ""), ())
-    return (signed[0].name, signed[0].unread(line, at, dict(event), context)) if len(signed) == 1 else None
+    if len(signed) == 1:
+        return signed[0].name, signed[0].unread(line, at, dict(event), context)
+    found = read(keyvalue.FORMAT, line, at, event, context)
+    return (keyvalue.FORMAT.name, found) if found is not None else None
 
 
 def read(each: Format, line: str, at: int, event: Event, context: Context) -> Event | None:
