@@ -82,8 +82,9 @@ bench-listeners: $(DEV_STAMP)  ## Syslog over UDP and TCP at a pace, to docs/ben
 bench-parse: $(DEV_STAMP)  ## Parsers beside the least there is to do and rsyslog, to docs/benchmarks.md; three minutes.
 	$(BIN)/python -m bench parse
 
-faults: $(DEV_STAMP)  ## The long fault runs: kill -9 a hundred times under load.
+faults: $(DEV_STAMP)  ## The long runs: kill -9 a hundred times under load, and many more examples of properties.
 	$(BIN)/python -m pytest -q -m faults -s
+	ALMENA_EXAMPLES=10 $(BIN)/python -m pytest -q -n $(WORKERS) -m properties
 
 lock:  ## Write both locks anew; needs uv.
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-build --python-version 3.11 \

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from almena.alert import Alert
@@ -220,7 +221,7 @@ def totals(bus: SqliteBus) -> dict[str, int]:
     return {name: sum(entry[name] for entry in last.values()) for name in ("events", "repeats", "late")}
 
 
-@settings(max_examples=120, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 2**32))
 def test_alerts_and_totals_are_those_of_the_run_without_faults(seed: int) -> None:
     chance = random.Random(seed)

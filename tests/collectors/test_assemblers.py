@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from almena.errors import ConfigError
@@ -338,7 +339,7 @@ def is_title(assembler: Assembler, data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("parser", sorted(ASSEMBLERS))
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(data=st.data())
 def test_going_on_from_the_lines_that_are_needed_still_gives_the_same(parser: str, data: st.DataObject) -> None:
     """Restarts anywhere, as often as wanted; every line is in a record, or in a header."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from examples import examples
 from following import Follower, put
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.assemble import Line
@@ -247,7 +248,7 @@ STEPS = st.lists(st.sampled_from(["write", "write", "write", "half", "poll", "lo
 
 
 @pytest.mark.parametrize("parser", sorted(WORDS))
-@settings(max_examples=60, deadline=None)
+@examples(30)
 @given(data=st.data(), steps=STEPS)
 def test_any_history_gives_the_records_of_an_undisturbed_one(
     parser: str, data: st.DataObject, steps: list[str]

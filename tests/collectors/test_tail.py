@@ -8,8 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from examples import examples
 from following import LINES, LONG, Follower, put
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from almena.errors import AlmenaError
@@ -338,7 +339,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@examples(60)
 @given(STEPS)
 def test_any_history_gives_every_line_once(steps: list[tuple[str, int]]) -> None:
     """Writes, rotations of both kinds, polls, kills before the checkpoint, and restarts, in any order."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from examples import examples
 from harness import replay, run, select
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from almena import correlate, detect
@@ -287,7 +288,7 @@ def test_every_detector_is_held_to_the_contract() -> None:
 
 
 @every
-@settings(max_examples=20, deadline=None)
+@examples(10)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_no_batch_cut_restore_or_order_changes_a_final_alert(case: Case, data: st.DataObject, seed: int) -> None:
     events = data.draw(case.streams)
@@ -361,7 +362,7 @@ _HOSTILE = st.one_of(
 
 
 @every
-@settings(max_examples=100, deadline=None)
+@examples(50)
 @given(data=st.data())
 def test_no_event_raises_and_its_hits_are_small_and_can_be_counted(case: Case, data: st.DataObject) -> None:
     """Whatever fields hold; what detect gives (times and identity) is as it is."""

@@ -10,7 +10,8 @@ from typing import Any
 import correlation_naive as naive
 import msgspec
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from almena.alert import Alert
@@ -306,7 +307,7 @@ def _one(rule: Correlation, hit: Hit, readers: Sequence[Correlation]) -> naive.O
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-@settings(max_examples=250, deadline=None)
+@examples(100)
 @given(st.data(), STEPS, st.integers(0, 2**32))
 def test_one_correlation_is_what_the_page_says(family: Any, data: st.DataObject, steps: list[Any], seed: int) -> None:
     ruleset = loaded(("tested", family(data.draw)))
@@ -320,7 +321,7 @@ def test_one_correlation_is_what_the_page_says(family: Any, data: st.DataObject,
     assert final(played(chain, hits, seed)) == final(found)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(st.sampled_from(sorted(INNER)), st.sampled_from(OUTER), STEPS, st.integers(0, 2**32))
 def test_a_chain_is_what_the_page_says(inner: str, outer: dict[str, Any], steps: list[Any], seed: int) -> None:
     ruleset = loaded(("inner", INNER[inner]), ("outer", outer))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from examples import examples
 from flow import Appended, Flow, final
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from almena.clock import SECOND, format_time
@@ -87,7 +88,7 @@ def test_all_kinds_are_here() -> None:
     }  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32), partitions=st.integers(1, 4))
 def test_any_shuffle_cut_restart_and_sharing_gives_the_same_alerts(seed: int, partitions: int) -> None:
     chance = random.Random(seed)

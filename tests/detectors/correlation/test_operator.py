@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from examples import examples
 from harness import driven, final
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
@@ -551,7 +552,7 @@ def _holds(kind: str, window: Sequence[Hit]) -> Hit | None:
     return None
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(st.sampled_from([COUNT, VALUES, TOGETHER, ORDERED]), STEPS)
 def test_episodes_equal_those_of_naive_windows(kind: str, steps: list[tuple[int, str, str, str]]) -> None:
     tested = made(kind)

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 import sigma_routing as routing
 from corpora import corpus
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from sigma_engines import ENGINES
 from sigma_naive import NaiveEngine
@@ -82,7 +83,7 @@ def rules_of(found: Sequence[dict[str, Any]]) -> Sequence[Rule]:
     return ruleset.rules
 
 
-@settings(max_examples=400)
+@examples(150)
 @given(st.lists(detections(), min_size=1, max_size=3), st.lists(EVENTS, min_size=1, max_size=6))
 def test_random_rules_over_random_events(found: list[dict[str, Any]], events: list[dict[str, Any]]) -> None:
     rules = rules_of(found)
@@ -106,7 +107,7 @@ def lines_of(event: dict[str, Any], plain: bool) -> bytes | None:
     return line
 
 
-@settings(max_examples=200)
+@examples(80)
 @given(detections(), st.lists(st.tuples(EVENTS, st.booleans()), min_size=1, max_size=12))
 def test_batches_answer_as_their_events_do(found: dict[str, Any], written: list[tuple[dict[str, Any], bool]]) -> None:
     """Also where the bytes are known that the events were read from."""

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.sigma.index import literals as module
@@ -45,13 +46,13 @@ def check(words: Sequence[str], texts: Sequence[str], lower: bool) -> None:
     assert set(found) <= set(range(len(texts)))
 
 
-@settings(max_examples=300)
+@examples(100)
 @given(WORDS, st.lists(TEXTS, max_size=12), st.booleans())
 def test_any_texts_in_one_pass(words: list[str], texts: list[str], lower: bool) -> None:
     check(words, texts, lower)
 
 
-@settings(max_examples=100)
+@examples(50)
 @given(WORDS, st.lists(TEXTS, min_size=1, max_size=8), st.booleans(), st.integers(1, 9))
 def test_pieces_and_windows_of_any_size(words: list[str], texts: list[str], lower: bool, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -59,7 +60,7 @@ def test_pieces_and_windows_of_any_size(words: list[str], texts: list[str], lowe
         check(words, [*texts, "".join(texts)], lower)
 
 
-@settings(max_examples=100)
+@examples(50)
 @given(st.data(), st.booleans())
 def test_words_that_are_parts_of_the_texts(data: st.DataObject, lower: bool) -> None:
     texts = data.draw(st.lists(TEXTS, min_size=1, max_size=6))
