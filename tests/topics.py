@@ -50,7 +50,7 @@ def position(server: str, group: str, topic: str, partition: int = 0) -> int:
         except (
             kafka_errors.CoordinatorNotAvailableError,
             kafka_errors.CoordinatorLoadInProgressError,
-        kafka_errors.NotCoordinatorError,
+            kafka_errors.NotCoordinatorError,
         ):  # the broker's first group
             return -1
     return int(found.offset) if found is not None else -1
