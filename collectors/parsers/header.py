@@ -67,6 +67,8 @@ _ISO = re.compile(
     r"(?:\d{1,10}: )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):?(?: |$)", re.ASCII
 )
 _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
+# WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
+_DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
 _SD_ID = re.compile(r"\[([^\s=\]\"]{1,128})", re.ASCII)
 _SD_PARAM = re.compile(r' ([^\s=\]"]{1,128})="((?:[^"\\]++|\\.)*+)"', re.ASCII | re.DOTALL)
 _SD_ESCAPE = re.compile(r'\\(["\\\]])', re.ASCII)
@@ -205,6 +207,12 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
         start = _host(line, start, event, known)
     if known(line, start):
         return start
+    device = _DEVICE.match(line, start)
+    if device is not None:
+        if device[1] is not None:
+            event["observer.serial_number"] = device[1]
+        event["@timestamp"] = format_time(instant(device[2], "UTC"))
+        start = device.end()
     tag = _TAG.match(line, start)
     if tag is None:
         return start
