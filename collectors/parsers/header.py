@@ -70,6 +70,8 @@ _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
 _SD_ID = re.compile(r"\[([^\s=\]\"]{1,128})", re.ASCII)
+_NO_SD = re.compile(r'\[[A-Za-z_][A-Za-z0-9_]{0,63}:"', re.ASCII)
+"""What Check Point writes in its place; it is the message."""
 _SD_PARAM = re.compile(r' ([^\s=\]"]{1,128})="((?:[^"\\]++|\\.)*+)"', re.ASCII | re.DOTALL)
 _SD_ESCAPE = re.compile(r'\\(["\\\]])', re.ASCII)
 
@@ -256,6 +258,7 @@ def _rfc5424(line: str, at: int, event: Event, context: Context) -> int:
         raise ParseError("RFC 5424 with a part of its header missing", len(line))
     stamp, host, program, pid, msgid, _ = parts
     event["log.syslog.version"] = "1"
+    stamp = stamp.replace("--", "-0")  # Check Point's zones west of Greenwich
     event["@timestamp"] = format_time(context.received if stamp == "-" else instant(stamp, context.zone))
     if host not in ("-", ""):
         event["host.name"] = event["log.syslog.hostname"] = host
@@ -266,6 +269,8 @@ def _rfc5424(line: str, at: int, event: Event, context: Context) -> int:
     if msgid not in ("-", ""):
         event["log.syslog.msgid"] = msgid
     start = at + sum(map(len, parts[:5])) + 5
+    if _NO_SD.match(line, start) is not None:
+        return start
     end = _structured(line, start, event)
     if end < len(line) and line[end] != " ":
         raise ParseError("RFC 5424 without a space behind the structured data", end)
@@ -286,6 +291,8 @@ def _structured(line: str, at: int, event: Event) -> int:
             count += 1
             if count > MAX_FIELDS:
                 raise ParseError(f"more than {MAX_FIELDS} fields", at)
+        if line.startswith(" ]", at):
+            at += 1  # as Check Point closes it
         if not line.startswith("]", at):
             raise ParseError("malformed structured data", at)
         at += 1
