@@ -9,6 +9,7 @@ import pytest
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import PARSERS, formats
+from collectors.parsers.format import Format
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CONTEXT = Context(received=1_795_376_041_000_000, zone="America/Mexico_City")
@@ -23,7 +24,7 @@ HEADERS = {
 OF_HEADERS = ("log.", "host.name", "@timestamp", "process.", "observer.", "event.original", "event.module")
 
 
-def bare(each: formats.Format) -> str | None:
+def bare(each: Format) -> str | None:
     """The first sample of a format that is known by its beginning, without what stands before that."""
     for path in sorted((GOLDEN / each.name).glob("*.log")):
         for line in path.read_text("utf-8").splitlines():
