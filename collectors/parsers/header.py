@@ -66,6 +66,7 @@ _BSD = re.compile(
 _ISO = re.compile(
     r"(?:\d{1,10}: )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):?(?: |$)", re.ASCII
 )
+_SOPHOS = re.compile(r"(\d{4}):(\d\d):(\d\d)-(\d\d:\d\d:\d\d) ", re.ASCII)
 _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
@@ -88,7 +89,7 @@ Known = Callable[[str, int], object]
 
 def begins(line: str) -> bool:
     """Whether the line begins as syslog does: with a priority or a time, or as Cisco's devices do."""
-    return line[0] == "<" or _BSD.match(line) is not None or _ISO.match(line) is not None or cisco_header.begins(line)
+    return line[0] == "<" or any(each.match(line) for each in (_BSD, _ISO, _SOPHOS)) or cisco_header.begins(line)
 
 
 def read(line: str, event: Event, context: Context, known: Known) -> int:
@@ -177,6 +178,10 @@ def _moment(year: int, month: str, day: str, clock: str, zone: str) -> int:
 
 def _time(line: str, at: int, context: Context) -> tuple[int | None, int]:
     """The time at `at` in microseconds and where it ends; (None, at) when none stands there."""
+    sophos = _SOPHOS.match(line, at)
+    if sophos is not None:
+        year, month, day, clock = sophos.groups()
+        return instant(f"{year}-{month}-{day}T{clock}", context.zone), sophos.end()
     iso = _ISO.match(line, at) if line[at : at + 1].isdigit() else None
     if iso is not None:
         return instant(iso[1], context.zone), iso.end()
