@@ -132,7 +132,8 @@ def _written(month: str, day: str, year: int, clock: str, zone: str) -> int:
     return local(year, MONTHS[month], int(day), clock, zone_of(zone))
 
 
-def _moment(written: str, context: Context) -> int | None:
+def moment_of(written: str, context: Context) -> int | None:
+    """A time as CEF and its kin write it, in microseconds; None for what is none."""
     if written.isascii() and written.isdigit() and 9 < len(written) < 20:
         return epoch(int(written))
     found = _WRITTEN.match(written[:64])
@@ -152,12 +153,12 @@ def _year(context: Context) -> int:
 
 def _times(facts: dict[str, str], event: Event, context: Context) -> None:
     for key in ("rt", "end", "start", "deviceReceiptTime"):
-        moment = _moment(facts[key], context) if key in facts else None
+        moment = moment_of(facts[key], context) if key in facts else None
         if moment is not None:
             event["@timestamp"] = format_time(moment)
             break
     for key, name in (("start", "event.start"), ("end", "event.end")):
-        moment = _moment(facts[key], context) if key in facts else None
+        moment = moment_of(facts[key], context) if key in facts else None
         if moment is not None:
             event[name] = format_time(moment)
 
