@@ -24,7 +24,7 @@ def test_versions_end_anywhere() -> None:
 
 
 def test_a_site_forges_no_column() -> None:
-    hostile = 'evil.example/""",,,root,(1),""a'
+    hostile = 'evil.example/"",,,root,(1),""a'
     event = read("THREAT,url", f'{ENDS},1,1,50311,443,0,0,0x0,tcp,alert,"{hostile}",(9999),games,informational,0')
     assert event["url.original"] == 'evil.example/",,,root,(1),"a'
     assert (event["rule.category"], event["user.name"]) == ("games", "ana")
