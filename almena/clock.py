@@ -57,7 +57,7 @@ def _second(seconds: int) -> str:
 
 def format_time(micros: int) -> str:
     """RFC 3339 in UTC with six decimals, so that comparing texts compares times."""
-    seconds, fraction = divmod(min(max(micros, 0), _LIMIT), SECOND)
+    seconds, fraction = divmod(micros if 0 <= micros <= _LIMIT else min(max(micros, 0), _LIMIT), SECOND)
     return f"{_second(seconds)}.{fraction:06d}Z"
 
 

@@ -152,6 +152,8 @@ def fraction(digits: str | None) -> int:
 
 def number(value: Any) -> int | None:
     """A whole number written in decimal or as 0x..., or None; never more than 18 digits."""
+    if type(value) is int:
+        return value
     if isinstance(value, str):
         if len(value) > 18 or not value.isascii():
             return None

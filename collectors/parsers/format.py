@@ -51,6 +51,8 @@ class Format:
 
     def parse(self, raw: bytes, context: Context) -> Event:
         """One event of this format, with or without a syslog header; raises ParseError for everything else."""
+        if raw[:1] == b"{" and self.convert is not None:
+            return self.document(json_object(raw), {}, context)
         line = text(raw)
         if line[0] == "{" and self.convert is not None:
             return self.document(json_object(raw), {}, context)

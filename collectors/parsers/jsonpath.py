@@ -35,6 +35,8 @@ def text_at(document: Any, path: str) -> str | None:
 
 def put(event: Event, name: str, value: Any) -> None:
     """Set a field to a text, unless there is none."""
-    text = given(value) if isinstance(value, str) or value is None else as_text(value)
-    if text is not None and text.strip():
+    if value is None:
+        return
+    text = given(value) if isinstance(value, str) else as_text(value)
+    if text is not None and not text.isspace() and text:
         event[name] = text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from almena.event import Event
@@ -41,19 +42,25 @@ _NONE = ("0.0.0.0", "::")  # noqa: S104 - what loggers write for no address
 _NUMBERS = {name: code for code, name in PROTOCOLS.items()} | {"icmpv6": 58, "icmp6": 58, "ipsec-esp": 50}
 
 
+def _names(side: str) -> tuple[str, str, str, str]:
+    return f"{side}.address", f"{side}.ip", f"{side}.domain", f"{side}.port"
+
+
+_ENDS = {side: _names(side) for side in ("source", "destination", "client", "server")}
+
+
 def put_end(event: Event, side: str, value: Any, port: Any = None) -> None:
     """Set `<side>.address`, `.ip` or `.domain`, and `.port`; `side` is such as `source` or `destination`.
 
     Nothing is set for what loggers write when there is none.
     """
+    at, ip, domain, port_name = _ENDS.get(side) or _names(side)
     if (text := given(value)) is not None:
-        event[f"{side}.address"] = text
+        event[at] = text
         found = address(text)
-        if found is not None:
-            event[f"{side}.ip"] = found
-        else:
-            event[f"{side}.domain"] = text
-    put_port(event, f"{side}.port", port)
+        event[domain if found is None else ip] = found or text
+    if port is not None:
+        put_port(event, port_name, port)
 
 
 def put_nat(event: Event, side: str, value: Any, port: Any = None) -> None:
@@ -85,22 +92,33 @@ def put_transport(event: Event, value: Any) -> None:
     text = given(value)
     if text is None:
         return
-    text = text.lower()
+    name, code = _transport(text) if len(text) < 32 else (text.lower(), None)
+    if name is not None:
+        event["network.transport"] = name
+    if code is not None:
+        event["network.iana_number"] = code
+
+
+@lru_cache(maxsize=512)
+def _transport(text: str) -> tuple[str | None, str | None]:
+    name: str | None = text.lower()
     code = number(text)
     if code is None:
-        code = _NUMBERS.get(text)
-        event["network.transport"] = text
-    elif code in PROTOCOLS:
-        event["network.transport"] = PROTOCOLS[code]
-    if code is not None and 0 <= code < 256:
-        event["network.iana_number"] = str(code)
+        code = _NUMBERS.get(text.lower())
+    else:
+        name = PROTOCOLS.get(code)
+    return name, str(code) if code is not None and 0 <= code < 256 else None
 
 
 def put_total(event: Event, what: str) -> None:
     """Set `network.bytes` or `.packets` to the sum of both ends' when both are known."""
-    sent, received = event.get(f"source.{what}"), event.get(f"destination.{what}")
+    source, destination, total = _TOTALS[what]
+    sent, received = event.get(source), event.get(destination)
     if sent is not None and received is not None:
-        event[f"network.{what}"] = sent + received
+        event[total] = sent + received
+
+
+_TOTALS = {what: (f"source.{what}", f"destination.{what}", f"network.{what}") for what in ("bytes", "packets")}
 
 
 _NOBODY = frozenset(("", "-", "n/a", "none", "(none)", "unknown", "<unknown>", "(null)", "null", "not found"))

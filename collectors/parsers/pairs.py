@@ -10,6 +10,8 @@ from collectors.parsers.common import MAX_FIELDS
 _PAIR = re.compile(
     r'([A-Za-z_][A-Za-z0-9_.:-]{0,127})=(?:"((?:[^"\\]++|\\.)*+)"?|([^\s"]{0,65536}))', re.ASCII | re.DOTALL
 )
+# The same where nothing is escaped: a value in quotes begins behind one.
+_PLAIN = re.compile(r'([A-Za-z_][A-Za-z0-9_.:-]{0,127}+)="?((?<=")[^"]*+|[^\s"]{0,65536})', re.ASCII)
 _ESCAPE = re.compile(r"\\([\"\\])", re.ASCII)
 
 
@@ -18,9 +20,11 @@ def scan(line: str, at: int = 0) -> dict[str, str]:
 
     Raises ParseError when there are more than an event may have fields.
     """
-    found: dict[str, str] = {}
-    for key, quoted, bare in reversed(_PAIR.findall(line, at)):
-        found[key] = quoted or bare
+    found: dict[str, str]
+    if "\\" not in line:
+        found = dict(reversed(_PLAIN.findall(line, at)))
+    else:
+        found = {key: quoted or bare for key, quoted, bare in reversed(_PAIR.findall(line, at))}
     if len(found) > MAX_FIELDS:
         raise ParseError(f"more than {MAX_FIELDS} fields")
     if "\\" in line:

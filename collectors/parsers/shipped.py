@@ -21,10 +21,10 @@ from collectors.base import Context, Parser
 from collectors.parsers import ecs
 from collectors.parsers.common import MAX_FIELDS, flat, given, json_object
 
-_TEXTS = ("event.original", "message", "MESSAGE", "log", "msg")
+_TEXTS = ("event.original", "message", "MESSAGE", "log", "msg", "result._raw")
 _MARKS = (
     *("agent.type", "agent.name", "agent.ephemeral_id", "beat.name", "input.type", "log.file.path", "log.offset"),
-    *("@version", "fromhost", "source_type", "fluentbit.tag", "syslog.appname"),
+    *("@version", "fromhost", "source_type", "fluentbit.tag", "syslog.appname", "result._indextime"),
 )
 _NOT_SAID = frozenset((*_TEXTS, *ecs.TIMES, "host", "event.created", "event.dataset", "event.module", "event.kind"))
 _PROGRAMS = ("process.name", "log.syslog.appname", "syslog.appname", "appname", "programname", "program", "ident")

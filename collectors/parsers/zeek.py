@@ -15,45 +15,22 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event, flatten
 from collectors.base import Context
-from collectors.parsers import zeek_logs
-from collectors.parsers.common import MAX_FIELDS, epoch, instant
+from collectors.parsers import zeek_logs, zeek_shapes
+from collectors.parsers.common import MAX_FIELDS, epoch, instant, unescape
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_end, put_transport
 from collectors.parsers.zeek_columns import columns_of
 
 _HEADER = 64  # lines of a header at most
-_SHAPES = (
-    ("conn_state", "conn"),
-    ("qtype_name", "dns"),
-    ("rcode_name", "dns"),
-    ("status_code", "http"),
-    ("user_agent", "http"),
-    ("cipher", "ssl"),
-    ("server_name", "ssl"),
-    ("auth_attempts", "ssh"),
-    ("mailfrom", "smtp"),
-    ("note", "notice"),
-    ("mime_type", "files"),
-)
-
-
-def fits(document: dict[str, Any]) -> bool:
-    """Whether a JSON object is a record of Zeek."""
-    if "ts" not in document:
-        return False
-    return (
-        "id.orig_h" in document or "_path" in document or ("uid" in document and "id" in document) or "fuid" in document
-    )
 
 
 def convert(document: dict[str, Any], context: Context) -> Event:
     """The event of one JSON record; raises ParseError without a time."""
-    facts = flatten(document)
+    facts = flatten(document) if dict in map(type, document.values()) else document
     if len(facts) > MAX_FIELDS:
         raise ParseError(f"more than {MAX_FIELDS} fields")
     path = facts.get("_path")
-    name = path if isinstance(path, str) and path else _guess(facts)
-    return _event(name[:64], facts, context)
+    return _event(path[:64] if isinstance(path, str) and path else _log(facts, context), facts, context)
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -70,14 +47,18 @@ def read(message: str, event: Event, context: Context) -> bool:
         if head:
             raise ParseError("a line of Zeek with another number of columns than its header names")
         return False
-    facts = {name: [] if cell == empty else cell for name, cell in zip(names, cells, strict=True) if cell != unset}
-    event |= _event(path, facts, context)
+    facts: dict[str, Any] = {
+        name: [] if cell == empty else cell for name, cell in zip(names, cells, strict=True) if cell != unset
+    }
+    if "\\x" in line:
+        facts = {name: unescape(cell) if isinstance(cell, str) else cell for name, cell in facts.items()}
+    event |= _event(path or _log(facts, context), facts, context)
     return True
 
 
 @lru_cache(maxsize=256)
 def _parsed(head: str) -> tuple[str, tuple[str, ...], str, str] | None:
-    path, empty, unset = "unknown", "(empty)", "-"
+    path, empty, unset = "", "(empty)", "-"
     names: tuple[str, ...] = ()
     for line in head.split("\n"):
         key, _, rest = line.rstrip("\r").partition("\t")
@@ -96,12 +77,16 @@ def _head(head: str) -> tuple[str, tuple[str, ...], str, str] | None:
     return _parsed(head) if len(head) < 1_000 else _parsed.__wrapped__(head)
 
 
-def _guess(facts: dict[str, Any]) -> str:
-    return next((name for key, name in _SHAPES if key in facts), "unknown")
+def _log(facts: dict[str, Any], context: Context) -> str:
+    """The log of a record that does not say it."""
+    name = zeek_shapes.named(context.origin) if context.origin else None
+    return name if name in zeek_logs.READERS else zeek_shapes.log_of(facts)
 
 
 def _time(value: Any, context: Context) -> int:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if type(value) is float:
+        return round(value * 1e6) if 0 <= value < 1e11 else epoch(value)
+    if type(value) is int:
         return epoch(value)
     if isinstance(value, str) and value:
         whole, _, part = value.partition(".")
@@ -121,19 +106,17 @@ def _event(path: str, facts: dict[str, Any], context: Context) -> Event:
     if isinstance(uid, str):
         event["almena.zeek.uid"] = uid
     get = facts.get
-    put_end(event, "source", get("id.orig_h"), get("id.orig_p"))
-    put_end(event, "destination", get("id.resp_h"), get("id.resp_p"))
-    if "proto" in facts:
-        put_transport(event, get("proto"))
+    protocol = get("proto")
+    ports = protocol != "icmp"  # whose type and code stand there
+    put_end(event, "source", get("id.orig_h"), get("id.orig_p") if ports else None)
+    put_end(event, "destination", get("id.resp_h"), get("id.resp_p") if ports else None)
+    if protocol is not None:
+        put_transport(event, protocol)
     if isinstance(community := get("community_id"), str):
         event["network.community_id"] = community
     if isinstance(system := get("_system_name"), str):
         event["observer.name"] = system
-    reader = zeek_logs.READERS.get(path)
-    if reader is None:
-        event["event.category"], event["event.type"] = ["network"], ["info"]
-    else:
-        reader(facts, event)
+    zeek_logs.READERS.get(path, zeek_logs.other)(facts, event)
     return event
 
 
@@ -143,6 +126,6 @@ FORMAT = Format(
     read=read,
     begins=("#separator", "#fields\tts\t"),
     convert=convert,
-    fits=fits,
+    fits=zeek_shapes.is_zeek,
     words=False,
 )

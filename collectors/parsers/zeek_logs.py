@@ -6,33 +6,43 @@ from collections.abc import Callable
 from typing import Any
 
 from almena.event import Event
+from collectors.parsers import zeek_more
 from collectors.parsers.common import address, as_text, number
 from collectors.parsers.jsonpath import put
-from collectors.parsers.network import put_count, put_end, put_port, put_total, put_user
+from collectors.parsers.network import put_count, put_end, put_port, put_total, put_url, put_user
 
 DATASETS = {"conn": "connection"}
 """Names of logs that data sets call otherwise."""
 
 Reader = Callable[[dict[str, Any], Event], None]
 
-_STATES = {
-    "S0": "connection attempt seen, no reply",
-    "S1": "connection established, not terminated",
-    "SF": "normal establishment and termination",
-    "REJ": "connection attempt rejected",
-    "S2": "established, originator attempted to close, no reply from responder",
-    "S3": "established, responder attempted to close, no reply from originator",
-    "RSTO": "established, originator aborted",
-    "RSTR": "established, responder aborted",
-    "RSTOS0": "originator sent a SYN followed by a RST, no reply from the responder",
-    "RSTRH": "responder sent a SYN ACK followed by a RST, no SYN from the originator",
-    "SH": "originator sent a SYN followed by a FIN, no reply from the responder",
-    "SHR": "responder sent a SYN ACK followed by a FIN, no SYN from the originator",
-    "OTH": "no SYN seen, traffic in midstream",
+# What each state of a connection says: its types, whether it came about, and the words for it.
+_STATES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "S0": (("start",), "failure", "connection attempt seen, no reply"),
+    "S1": (("start",), "success", "connection established, not terminated"),
+    "SF": (("start", "end"), "success", "normal establishment and termination"),
+    "REJ": (("start", "denied"), "failure", "connection attempt rejected"),
+    "S2": (("info",), "success", "established, originator attempted to close, no reply from responder"),
+    "S3": (("info",), "success", "established, responder attempted to close, no reply from originator"),
+    "RSTO": (("info",), "success", "established, originator aborted"),
+    "RSTR": (("info",), "success", "established, responder aborted"),
+    "RSTOS0": (("info",), "failure", "originator sent a SYN followed by a RST, no reply from the responder"),
+    "RSTRH": (("info",), "success", "responder sent a SYN ACK followed by a RST, no SYN from the originator"),
+    "SH": (("info",), "failure", "originator sent a SYN followed by a FIN, no reply from the responder"),
+    "SHR": (("info",), "success", "responder sent a SYN ACK followed by a FIN, no SYN from the originator"),
+    "OTH": (("info",), "success", "no SYN seen, traffic in midstream"),
 }
-_REFUSED = ("REJ", "S0", "RSTOS0", "SH")
-_TRUE = (True, "T", "true")
-_FALSE = (False, "F", "false")
+_FLAGS = {True: True, "T": True, "true": True, False: False, "F": False, "false": False}
+
+
+def _flag(value: Any) -> bool | None:
+    """A truth value, written as JSON does or as the tab-separated logs do."""
+    return _FLAGS.get(value) if isinstance(value, (bool, str)) else None
+
+
+def _outcome(value: Any) -> str | None:
+    flag = _flag(value)
+    return None if flag is None else "success" if flag else "failure"
 
 
 def listed(value: Any) -> list[str]:
@@ -44,6 +54,8 @@ def listed(value: Any) -> list[str]:
 
 def nanoseconds(value: Any) -> int | None:
     """Seconds as whole nanoseconds, None for what is no length of time."""
+    if type(value) is float and 0 <= value < 1e9:
+        return round(value * 1e9)
     try:
         seconds = float(value) if isinstance(value, (int, float, str)) else -1.0
     except ValueError:
@@ -68,41 +80,45 @@ def _is(
 
 
 def _conn(facts: dict[str, Any], event: Event) -> None:
-    state = facts.get("conn_state")
-    _is(event, ["network"], ["connection"])
-    event["event.type"] += {"SF": ["start", "end"], "S1": ["start"], "REJ": ["denied", "start"]}.get(
-        str(state), ["info"]
-    )
-    for key, name in (
-        ("orig_ip_bytes", "source.bytes"),
-        ("resp_ip_bytes", "destination.bytes"),
-        ("orig_pkts", "source.packets"),
-        ("resp_pkts", "destination.packets"),
-    ):
-        if key in facts:
-            put_count(event, name, facts[key])
-    for key, name in (("orig_bytes", "source.bytes"), ("resp_bytes", "destination.bytes")):
-        if name not in event and key in facts:
-            put_count(event, name, facts[key])
+    get = facts.get
+    state = get("conn_state")
+    found = _STATES.get(state) if isinstance(state, str) else None
+    event["event.category"] = ["network"]
+    if found is None:
+        event["event.type"] = ["connection", "info"]
+    else:
+        event["event.type"] = ["connection", *found[0]]
+        event["event.outcome"], event["event.reason"] = found[1:]
+    for name, key, instead in _TRAFFIC:
+        if (count := get(key, get(instead))) is not None:
+            put_count(event, name, count)
     put_total(event, "bytes")
     put_total(event, "packets")
-    _took(event, facts.get("duration"))
-    put(event, "network.protocol", facts.get("service"))
+    _took(event, get("duration"))
+    put(event, "network.protocol", get("service"))
     put(event, "almena.zeek.conn_state", state)
-    put(event, "almena.zeek.history", facts.get("history"))
-    if isinstance(state, str) and state in _STATES:
-        event["event.reason"] = _STATES[state]
-        event["event.outcome"] = "failure" if state in _REFUSED else "success"
-    here, there = facts.get("local_orig"), facts.get("local_resp")
-    if here in (*_TRUE, *_FALSE) and there in (*_TRUE, *_FALSE):
-        inside, outside = here in _TRUE, there in _TRUE
-        event["network.direction"] = (
-            ("internal" if outside else "outbound") if inside else ("inbound" if outside else "external")
-        )
-    for side, key in (("source", "orig_l2_addr"), ("destination", "resp_l2_addr")):
-        if isinstance(mac := facts.get(key), str):
-            event[f"{side}.mac"] = mac.upper().replace(":", "-")
-    put(event, "network.vlan.id", facts.get("vlan"))
+    put(event, "almena.zeek.history", get("history"))
+    direction = _DIRECTIONS.get((_flag(get("local_orig")), _flag(get("local_resp"))))
+    if direction is not None:
+        event["network.direction"] = direction
+    for side, key in (("source.mac", "orig_l2_addr"), ("destination.mac", "resp_l2_addr")):
+        if isinstance(mac := get(key), str):
+            event[side] = mac.upper().replace(":", "-")
+    put(event, "network.vlan.id", get("vlan"))
+
+
+_TRAFFIC = (
+    ("source.bytes", "orig_ip_bytes", "orig_bytes"),
+    ("destination.bytes", "resp_ip_bytes", "resp_bytes"),
+    ("source.packets", "orig_pkts", ""),
+    ("destination.packets", "resp_pkts", ""),
+)
+_DIRECTIONS: dict[tuple[bool | None, bool | None], str] = {
+    (True, True): "internal",
+    (True, False): "outbound",
+    (False, True): "inbound",
+    (False, False): "external",
+}
 
 
 def _dns(facts: dict[str, Any], event: Event) -> None:
@@ -120,7 +136,7 @@ def _dns(facts: dict[str, Any], event: Event) -> None:
         resolved = [found for answer in answers if (found := address(answer)) is not None]
         if resolved:
             event["dns.resolved_ip"] = resolved
-    flags = [flag for flag in ("AA", "TC", "RD", "RA") if facts.get(flag) in _TRUE]
+    flags = [flag for flag in ("AA", "TC", "RD", "RA") if _flag(facts.get(flag))]
     if flags:
         event["dns.header_flags"] = flags
     event["dns.type"] = "answer" if "rcode_name" in facts else "query"
@@ -143,27 +159,33 @@ def _http(facts: dict[str, Any], event: Event) -> None:
     put_count(event, "http.response.body.bytes", facts.get("response_body_len"))
     put(event, "user_agent.original", facts.get("user_agent"))
     host, uri = facts.get("host"), facts.get("uri")
+    if isinstance(uri, str):
+        _url(uri, event)
     if isinstance(host, str):
         name, _, port = host.rpartition(":") if host.count(":") == 1 else (host, "", "")
         event["url.domain"] = name
         put_port(event, "url.port", port)
-    if isinstance(uri, str):
-        event["url.original"] = uri
-        path, mark, query = uri.partition("?")
-        if path.startswith("/"):
-            event["url.path"] = path
-        if mark:
-            event["url.query"] = query
+    put(event, "url.username", facts.get("username"))
     put_user(event, facts.get("username") if isinstance(facts.get("username"), str) else None)
     types = listed(facts.get("resp_mime_types"))
     if types:
         event["http.response.mime_type"] = types[0]
 
 
+def _url(uri: str, event: Event) -> None:
+    if "://" in uri[:16]:
+        put_url(event, uri)
+        return
+    event["url.original"] = uri
+    path, mark, query = uri.partition("?")
+    if path.startswith("/"):
+        event["url.path"] = path
+    if mark and query:
+        event["url.query"] = query
+
+
 def _ssl(facts: dict[str, Any], event: Event) -> None:
-    done = facts.get("established")
-    outcome = "success" if done in _TRUE else "failure" if done in _FALSE else None
-    _is(event, ["network"], ["connection", "protocol"], None, outcome)
+    _is(event, ["network"], ["connection", "protocol"], None, _outcome(facts.get("established")))
     event["network.transport"], event["network.protocol"] = "tcp", "tls"
     version = facts.get("version")
     if isinstance(version, str) and version[:3] in ("TLS", "SSL") and version[3:].lstrip("v").isdigit():
@@ -180,13 +202,12 @@ def _ssl(facts: dict[str, Any], event: Event) -> None:
     put(event, "tls.server.subject", facts.get("subject"))
     put(event, "tls.server.issuer", facts.get("issuer"))
     for key, name in (("established", "tls.established"), ("resumed", "tls.resumed")):
-        if facts.get(key) in (*_TRUE, *_FALSE):
-            event[name] = facts[key] in _TRUE
+        if (flag := _flag(facts.get(key))) is not None:
+            event[name] = flag
 
 
 def _ssh(facts: dict[str, Any], event: Event) -> None:
-    done = facts.get("auth_success")
-    outcome = "success" if done in _TRUE else "failure" if done in _FALSE else "unknown"
+    outcome = _outcome(facts.get("auth_success")) or "unknown"
     _is(event, ["network", "authentication"], ["connection", "protocol"], "ssh_login", outcome)
     event["network.transport"], event["network.protocol"] = "tcp", "ssh"
     put(event, "user_agent.original", facts.get("client"))
@@ -205,29 +226,6 @@ def _files(facts: dict[str, Any], event: Event) -> None:
         if hosts and f"{side}.address" not in event:
             put_end(event, side, hosts[0])
     _took(event, facts.get("duration"))
-
-
-def _user_log(protocol: str, transport: str, *, name: str = "user", success: str = "success") -> Reader:
-    """A log about somebody who signs in by a protocol."""
-
-    def read(facts: dict[str, Any], event: Event) -> None:
-        done = facts.get(success)
-        outcome = (
-            "success" if done in _TRUE or done == "success" else "failure" if done in (*_FALSE, "failed") else "unknown"
-        )
-        _is(event, ["network", "authentication"], ["connection", "protocol"], None, outcome)
-        event["network.protocol"], event["network.transport"] = protocol, transport
-        user = facts.get(name)
-        if isinstance(user, str):
-            client = user.partition("/")[0] if protocol == "kerberos" else user
-            put_user(event, client)
-        put(event, "user.domain", facts.get("domainname"))
-        put(event, "event.action", facts.get("command") or facts.get("request_type"))
-        put(event, "event.reason", facts.get("error_msg") or facts.get("status") or facts.get("reply_msg"))
-        put(event, "almena.zeek.service", facts.get("service"))
-        put(event, "host.name", facts.get("hostname"))
-
-    return read
 
 
 def _smtp(facts: dict[str, Any], event: Event) -> None:
@@ -269,22 +267,13 @@ def _dhcp(facts: dict[str, Any], event: Event) -> None:
     kinds = listed(facts.get("msg_types"))
     _is(event, ["network"], ["connection", "protocol", "info"], f"dhcp{kinds[-1].lower()}" if kinds else None)
     event["network.protocol"], event["network.transport"] = "dhcp", "udp"
-    put_end(event, "source", facts.get("client_addr") or facts.get("assigned_addr"))
-    put_end(event, "destination", facts.get("server_addr"))
+    put_end(event, "source", facts.get("client_addr") or facts.get("assigned_addr"), facts.get("client_port", 68))
+    put_end(event, "destination", facts.get("server_addr"), facts.get("server_port", 67))
     mac = facts.get("mac")
     if isinstance(mac, str):
         event["source.mac"] = mac.upper().replace(":", "-")
     put(event, "almena.dhcp.host_name", facts.get("host_name"))
     put_count(event, "almena.dhcp.lease_seconds", as_text(facts.get("lease_time", "")).partition(".")[0])
-
-
-def _smb(facts: dict[str, Any], event: Event) -> None:
-    action = facts.get("action")
-    _is(event, ["network", "file"], ["connection", "protocol"], action.lower() if isinstance(action, str) else None)
-    event["network.protocol"], event["network.transport"] = "smb", "tcp"
-    put(event, "file.path", facts.get("path"))
-    put(event, "file.name", facts.get("name"))
-    put_count(event, "file.size", facts.get("size"))
 
 
 def _x509(facts: dict[str, Any], event: Event) -> None:
@@ -295,26 +284,6 @@ def _x509(facts: dict[str, Any], event: Event) -> None:
     names = listed(facts.get("san.dns"))
     if names:
         event["tls.server.x509.alternative_names"] = names
-
-
-def _tunnel(facts: dict[str, Any], event: Event) -> None:
-    action = facts.get("action")
-    _is(event, ["network"], ["connection"], action if isinstance(action, str) else None)
-
-
-def _plain(protocol: str, transport: str) -> Reader:
-    def read(facts: dict[str, Any], event: Event) -> None:
-        _is(event, ["network"], ["connection", "protocol"])
-        event.setdefault("network.transport", transport)
-        event["network.protocol"] = protocol
-        put(
-            event,
-            "event.action",
-            facts.get("method") or facts.get("command") or facts.get("operation") or facts.get("cmd"),
-        )
-        put_user(event, facts.get("user") if isinstance(facts.get("user"), str) else None)
-
-    return read
 
 
 READERS: dict[str, Reader] = {
@@ -329,23 +298,9 @@ READERS: dict[str, Reader] = {
     "weird": _weird,
     "dhcp": _dhcp,
     "x509": _x509,
-    "tunnel": _tunnel,
-    "smb_files": _smb,
-    "smb_mapping": _smb,
-    "ftp": _user_log("ftp", "tcp"),
-    "kerberos": _user_log("kerberos", "tcp", name="client"),
-    "ntlm": _user_log("ntlm", "tcp", name="username"),
-    "radius": _user_log("radius", "udp", name="username", success="result"),
-    "rdp": _user_log("rdp", "tcp", name="cookie", success="result"),
-    "sip": _plain("sip", "udp"),
-    "snmp": _plain("snmp", "udp"),
-    "dce_rpc": _plain("dce_rpc", "tcp"),
-    "mysql": _plain("mysql", "tcp"),
-    "irc": _plain("irc", "tcp"),
-    "socks": _plain("socks", "tcp"),
-    "modbus": _plain("modbus", "tcp"),
-    "dnp3": _plain("dnp3", "tcp"),
-    "ntp": _plain("ntp", "udp"),
-    "quic": _plain("quic", "udp"),
+    **zeek_more.READERS,
 }
 """By the name of the log."""
+
+other = zeek_more.other
+"""Reads a record of any other."""
