@@ -71,7 +71,7 @@ _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
 _SD_ID = re.compile(r"\[([^\s=\]\"]{1,128})", re.ASCII)
-_NO_SD = re.compile(r'\[[A-Za-z_][A-Za-z0-9_]{0,63}:"', re.ASCII)
+_NO_SD = re.compile(r'\[?[A-Za-z_][A-Za-z0-9_]{0,63}[:=]{1,2}"|\{"', re.ASCII)
 """What Check Point writes in its place; it is the message."""
 _SD_PARAM = re.compile(r' ([^\s=\]"]{1,128})="((?:[^"\\]++|\\.)*+)"', re.ASCII | re.DOTALL)
 _SD_ESCAPE = re.compile(r'\\(["\\\]])', re.ASCII)
