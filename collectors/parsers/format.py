@@ -40,6 +40,9 @@ class Format:
     """Texts one of which its messages begin with, particular enough to be taken for no syslog header."""
     marks: tuple[str, ...] = ()
     """Fields of the syslog header of which its messages have one, such as a parameter of its structured data."""
+    within: bool = False
+    """Whether its messages stand among others that the same programs sign, so that what it does not understand is not
+    its own."""
     relayed: bool = False
     """Whether the program that signs its syslog lines only passes on what others did."""
     words: bool = True
@@ -65,7 +68,7 @@ class Format:
             found = self.message(line, 0, {}, context)  # what begins with a time may be no syslog header
         if found is None:
             found = self.message(line, at, dict(event), context)
-        if found is None and event.get("process.name") in self.programs:
+        if found is None and not self.within and event.get("process.name") in self.programs:
             return self.unread(line, at, event, context)
         if found is None:
             raise ParseError(f"no record of {self.name}; the parser 'auto' recognises the format by itself", 0)

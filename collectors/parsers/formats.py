@@ -44,6 +44,7 @@ from collectors.parsers import (
     linux_kernel,
     login,
     mikrotik,
+    modsecurity,
     mssql,
     mysql,
     nginx,
@@ -132,6 +133,7 @@ FORMATS: tuple[Format, ...] = (
     login.FORMAT,
     cron.FORMAT,
     accounts.FORMAT,
+    modsecurity.FORMAT,
     nginx.FORMAT,
     apache.FORMAT,
     mysql.FORMAT,
@@ -168,7 +170,7 @@ def recognise(line: str, at: int, event: Event, context: Context) -> tuple[str, 
         found = read(each, line, at, event, context)
         if found is not None:
             return each.name, found
-    signed = _PROGRAMS.get(event.get("process.name", ""), ())
+    signed = [each for each in _PROGRAMS.get(event.get("process.name", ""), ()) if not each.within]
     if len(signed) == 1:
         return signed[0].name, signed[0].unread(line, at, dict(event), context)
     found = read(keyvalue.FORMAT, line, at, event, context)
