@@ -7,25 +7,33 @@ date=2026-11-22 time=13:34:00 devname="FG1" devid="FG100" eventtime=179537604012
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pairs
+from collectors.parsers import fortigate_events, pairs
 from collectors.parsers.common import epoch, instant, number
 from collectors.parsers.format import Format
-from collectors.parsers.jsonpath import put
-from collectors.parsers.network import put_count, put_end, put_nat, put_port, put_total, put_transport, put_user
+from collectors.parsers.network import (
+    put_count,
+    put_end,
+    put_nat,
+    put_port,
+    put_total,
+    put_transport,
+    put_url,
+    put_user,
+)
 
 _REFUSED = frozenset(("deny", "denied", "block", "blocked", "dropped", "drop", "clear_session", "reset", "reset_client",
                       "reset_server", "reset_both", "quarantine"))  # fmt: skip
-_LEVELS = {"information": "informational", "notice": "notice"}
+_LEVELS = {"information": "informational"}
 _ALERTS = frozenset(("virus", "ips", "anomaly", "waf", "dlp", "emailfilter", "botnet"))
-_VPN_IN = frozenset(("tunnel-up", "ssl-new-con", "ssl-login", "phase2-up"))
-_VPN_OUT = frozenset(("tunnel-down", "ssl-exit", "ssl-logout", "phase2-down"))
 _HASHES = {"md5": "file.hash.md5", "filehash": "file.hash.sha256", "analyticscksum": "file.hash.sha256"}
+_PRODUCTS = {"FM": "FortiManager", "FA": "FortiAnalyzer", "FE": "FortiMail", "FV": "FortiWeb"}
+"""Products that write as FortiOS does, by how their serial numbers begin."""
 
 _TEXTS = {
     "devname": "observer.name",
@@ -73,6 +81,24 @@ _TEXTS = {
     "virus": "almena.fortigate.virus",
     "trandisp": "almena.fortigate.translation",
     "eventtype": "almena.fortigate.event_type",
+    "action": "almena.fortigate.action",
+    "device_id": "observer.serial_number",
+    "logid": "event.code",
+    "log_id": "event.code",
+    "src_int": "observer.ingress.interface.name",
+    "dst_int": "observer.egress.interface.name",
+    "policy_id": "rule.id",
+    "applist": "rule.ruleset",
+    "vlanid": "network.vlan.id",
+    "reason": "event.reason",
+    "error_num": "error.code",
+    "sni": "tls.client.server_name",
+    "cipher": "tls.cipher",
+    "kxcurve": "tls.curve",
+    "certhash": "tls.server.hash.sha1",
+    "http_agent": "user_agent.original",
+    "http_method": "http.request.method",
+    "http_refer": "http.request.referrer",
 }
 """Keys of the log, and the fields that take their text."""
 
@@ -83,74 +109,131 @@ _COUNTS = {
     "rcvdpkt": "destination.packets",
     "filesize": "file.size",
 }
-_NOTHING = frozenset(("", "N/A", "n/a", "(null)", "undefined", "Reserved", "unknown"))
+_NOTHING = frozenset(("", "N/A", "n/a", "(null)", "none", "undefined", "Reserved", "unknown"))
+_WAYS = {"incoming": "inbound", "outgoing": "outbound", "inbound": "inbound", "outbound": "outbound"}
+
+
+_USERS = frozenset(("eapuser", "xauthuser", "user", "unauthuser", "srcuser", "user_name", "initiator", "login",
+                    "dstuser", "dstunauthuser", "name", "account"))  # fmt: skip
+_REQUESTS = frozenset(("url", "http_url", "hostname", "http_host", "qname", *_HASHES))
+_USUAL = 64  # fields
+
+
+class _Plan(NamedTuple):
+    """What there is to do for records with the same keys, which most of a device's have."""
+
+    texts: tuple[tuple[str, str], ...]
+    users: bool
+    requests: bool
+
+
+@lru_cache(maxsize=256)
+def _plan(keys: tuple[str, ...]) -> _Plan:
+    texts = tuple((key, _TEXTS[key]) for key in keys if key in _TEXTS)
+    return _Plan(texts, not _USERS.isdisjoint(keys), not _REQUESTS.isdisjoint(keys))
 
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read the pairs of a record into the event."""
     found = pairs.scan(message)
-    if "devid" not in found and "logid" not in found and "log_id" not in found:
+    if "logid" not in found and "devid" not in found and "log_id" not in found:
         return False
-    if "type" not in found and "subtype" not in found:
+    kind = found.get("type", "")
+    if not kind and "subtype" not in found:
         return False
-    event["@timestamp"] = format_time(_time(found, context))
+    _times(found, event, context)
     event["observer.vendor"], event["observer.product"], event["observer.type"] = "Fortinet", "Fortigate", "firewall"
-    for key, value in found.items():
-        name = _TEXTS.get(key)
-        if name is not None and value not in _NOTHING:
+    plan = _plan(tuple(found)) if len(found) <= _USUAL else _plan.__wrapped__(tuple(found))
+    for key, name in plan.texts:
+        value = found[key]
+        if value not in _NOTHING:
             event[name] = value
-    code = found.get("logid") or found.get("log_id")
-    if code:
-        event["event.code"] = code
-    level = found.get("level")
+    level = found.get("level") or found.get("pri")
     if level:
         event["log.level"] = _LEVELS.get(level, level)
-    _network(found, event)
-    _users(found, event)
-    _what(found, event)
+    _ends(found, event)
+    _traffic(found, event)
+    if plan.users:
+        _users(found, event)
+    if plan.requests:
+        _requests(found, event)
+    _what(found, kind, event)
+    if "device_id" in found:
+        event["observer.product"] = _PRODUCTS.get(found["device_id"][:2], "Fortigate")
     return True
 
 
 @lru_cache(maxsize=8_192)
-def _local(date: str, clock: str, zone: str, default: str) -> int:
-    if len(zone) == 5 and zone[0] in "+-" and zone[1:].isdigit():
-        return instant(f"{date}T{clock}{zone[:3]}:{zone[3:]}", default)
-    return instant(f"{date}T{clock}", default)
+def _local(date: str, clock: str, zone: str, default: str) -> str:
+    """The time of a record; its zone is such as `-0600`, `UTC-6:00` or `GMT+05:30`."""
+    sign = max(zone.find("+"), zone.find("-"))
+    digits = zone[sign + 1 :].replace(":", "") if sign >= 0 else ""
+    offset = ""
+    if 3 <= len(digits) <= 4 and digits.isascii() and digits.isdigit():
+        offset = f"{zone[sign]}{digits[:-2]:0>2}:{digits[-2:]}"
+    return format_time(instant(f"{date}T{clock}{offset}", default))
 
 
-def _time(found: dict[str, str], context: Context) -> int:
-    """The device's own event time, in seconds or in finer units, else its date, time and zone."""
-    stamp = found.get("eventtime", "")
-    if 9 < len(stamp) < 20 and stamp.isascii() and stamp.isdigit():
-        return epoch(int(stamp))
-    date, clock = found.get("date", ""), found.get("time", "")
-    if not date or not clock:
-        return context.received
-    if len(date) + len(clock) > 40:
-        raise ParseError("a time that cannot be read or does not exist")
-    return _local(date, clock, found.get("tz", "")[:5], context.zone)
+def _times(found: dict[str, str], event: Event, context: Context) -> None:
+    """When the record was written, by its date, time and zone; and when what it tells began.
 
-
-def _network(found: dict[str, str], event: Event) -> None:
+    The beginning is an instant, in seconds or in finer units; where the record names no zone it is the time.
+    """
     get = found.get
-    if (source := get("srcip") or get("locip")) not in (None, "", "N/A"):
-        put_end(event, "source", source, get("srcport") or get("locport"))
-    if (destination := get("dstip") or get("remip")) not in (None, "", "N/A"):
-        put_end(event, "destination", destination, get("dstport") or get("remport"))
-    for side, key in (("source", "srcname"), ("destination", "dstname")):
-        if get(key):
-            event[f"{side}.domain"] = found[key]
-    if mac := get("srcmac") or get("mastersrcmac"):
+    stamp = get("eventtime") or get("timestamp") or ""
+    moment = ""
+    if 9 < len(stamp) < 20 and stamp.isascii() and stamp.isdigit():
+        moment = event["event.start"] = format_time(epoch(int(stamp)))
+    date, clock, zone = get("date"), get("time"), get("tz") or ""
+    if date and clock and (zone or not moment):
+        if len(date) + len(clock) + len(zone) > 60:
+            raise ParseError("a time that cannot be read or does not exist")
+        event["@timestamp"] = _local(date, clock, zone, context.zone)
+    else:
+        event["@timestamp"] = moment or event.get("@timestamp") or format_time(context.received)
+
+
+def _ends(found: dict[str, str], event: Event) -> None:
+    """Who talks to whom; in a record about a tunnel the peer comes in, and the device is where it comes to."""
+    get = found.get
+    source, port = get("srcip"), get("srcport")
+    destination, to = get("dstip"), get("dstport")
+    if get("subtype") == "vpn" and "remip" in found:
+        source, port, destination, to = found["remip"], get("remport"), get("locip", ""), get("locport")
+    if source is None:
+        source = get("locip") or get("src") or get("client_ip") or get("saddr")
+    if destination is None:
+        destination = get("remip") or get("dst") or get("dst_ip") or get("daddr")
+    if source and source not in _NOTHING:
+        put_end(event, "source", source)
+    put_port(event, "source.port", port or get("locport") or get("src_port") or get("remote_port"))
+    if destination and destination not in _NOTHING:
+        put_end(event, "destination", destination)
+    put_port(event, "destination.port", to or get("dst_port") or (None if destination == "" else get("remport")))
+    if (name := get("srcname")) and name not in _NOTHING:
+        event["source.domain"] = name
+        event["host.name"] = name.lower()
+    if (name := get("dstname") or get("dst_host")) and name not in _NOTHING:
+        event["destination.domain"] = event["destination.address"] = name
+    if mac := get("srcmac") or get("mastersrcmac") or get("source_mac"):
         event["source.mac"] = mac.upper().replace(":", "-")
     if mac := get("dstmac") or get("masterdstmac"):
         event["destination.mac"] = mac.upper().replace(":", "-")
-    put_nat(event, "source", get("transip"), get("transport"))
-    put_nat(event, "destination", get("tranip"), get("tranport"))
-    if "proto" in found:
-        put_transport(event, found["proto"])
+    if "transip" in found:
+        put_nat(event, "source", found["transip"], get("transport"))
+    if "tranip" in found:
+        put_nat(event, "destination", found["tranip"], get("tranport"))
+
+
+def _traffic(found: dict[str, str], event: Event) -> None:
+    get = found.get
+    put_transport(event, get("proto"))
     for key, name in _COUNTS.items():
-        if key in found:
-            put_count(event, name, found[key])
+        if (value := get(key)) is not None:
+            if len(value) < 16 and value.isascii() and value.isdigit():
+                event[name] = int(value)
+            else:
+                put_count(event, name, value)
     put_total(event, "bytes")
     put_total(event, "packets")
     if (seconds := number(get("duration"))) is not None and 0 <= seconds < 10**9:
@@ -159,119 +242,95 @@ def _network(found: dict[str, str], event: Event) -> None:
         event["network.protocol"] = service.lower()
     if (application := get("app") or get("appname")) and application not in _NOTHING:
         event["network.application"] = application
-    if (direction := get("direction", "").lower()) in ("inbound", "outbound", "incoming", "outgoing"):
-        event["network.direction"] = {"incoming": "inbound", "outgoing": "outbound"}.get(direction, direction)
-    if vlan := get("vlanid"):
-        event["network.vlan.id"] = vlan
+    if (way := get("direction") or get("dir")) and (direction := _WAYS.get(way.lower())):
+        event["network.direction"] = direction
+    if (kind := get("appcat") or get("catdesc")) and kind not in _NOTHING:
+        event["rule.category"] = kind.replace(".", "-")
 
 
 def _users(found: dict[str, str], event: Event) -> None:
     get = found.get
-    user = get("user") or get("unauthuser") or get("xauthuser") or get("srcuser") or get("initiator")
-    if user and user not in _NOTHING:
-        put_user(event, user)
-        if "user.name" in event and ("srcip" in found or "remip" in found):
-            event["source.user.name"] = event["user.name"]
-    if (
-        (target := get("dstuser") or get("name") or get("account"))
-        and get("type") != "traffic"
-        and target not in _NOTHING
-    ):
+    for key in ("eapuser", "xauthuser", "user", "unauthuser", "srcuser", "user_name", "initiator", "login"):
+        user = get(key)
+        if user and user not in _NOTHING:
+            put_user(event, user)
+            if "user.name" in event and ("srcip" in found or "remip" in found):
+                event["source.user.name"] = event["user.name"]
+            break
+    if get("type") == "traffic":
+        put_user(event, get("dstuser") or get("dstunauthuser"), "destination.user")
+    elif (target := get("dstuser") or get("name") or get("account")) and target not in _NOTHING:
         put_user(event, target, "user.target")
-    if host := get("hostname"):
-        event["url.domain"] = host
-    if url := get("url"):
+
+
+def _requests(found: dict[str, str], event: Event) -> None:
+    """What was asked for: a page, a name, a file."""
+    get = found.get
+    if url := get("url") or get("http_url"):
         if "://" in url[:16]:
-            event["url.full"] = event["url.original"] = url
+            put_url(event, url)
+            event["url.full"] = url
         else:
             event["url.original"] = url
             path, mark, query = url.partition("?")
             event["url.path"] = path
             if mark:
                 event["url.query"] = query
+        put_port(event, "url.port", get("urlport"))
+    if (host := get("hostname") or get("http_host")) and host not in _NOTHING:
+        event["url.domain"] = host
     if name := get("qname"):
         event["dns.question.name"] = name
-    if (answer := get("ipaddr")) and "qname" in found:
-        event["dns.resolved_ip"] = [each.strip() for each in answer.split(",")[:32]]
+        if answer := get("ipaddr"):
+            event["dns.resolved_ip"] = [each.strip() for each in answer.split(",")[:32]]
     for key, name in _HASHES.items():
         if get(key):
             event[name] = found[key].lower()
-    put_port(event, "url.port", get("urlport"))
 
 
-def _what(found: dict[str, str], event: Event) -> None:
-    kind, part = found.get("type", ""), found.get("subtype", "")
-    action = (found.get("action") or found.get("utmaction") or "").lower()
-    event["event.action"] = action or part or kind
-    message = found.get("msg") or found.get("logdesc")
+def _what(found: dict[str, str], kind: str, event: Event) -> None:
+    get = found.get
+    part, action = get("subtype", ""), get("action") or get("utmaction") or ""
+    if action in _NOTHING:
+        action = ""
+    message = get("msg") or get("logdesc") or get("desc")
     if message:
         event["message"] = message
-    if reason := found.get("reason"):
-        put(event, "event.reason", None if reason in _NOTHING else reason)
-    refused = action in _REFUSED
+    refused = action.lower() in _REFUSED or action.lower().endswith("_deny")
     if kind == "event":
-        _event(found, part, action, event)
+        fortigate_events.read(found, part, action, event)
     elif kind == "traffic":
+        event["event.action"] = action.lower() or part or kind
         event["event.category"] = ["network"]
+        refused = refused or get("utmaction") == "block"
         starts = action in ("start", "accept", "ip-conn", "dns")
         event["event.type"] = (
             ["connection", "denied"] if refused else ["connection", "start" if starts else "end", "allowed"]
         )
         event["event.outcome"] = "success"  # what the firewall decided was done
     else:
-        event["event.category"] = {"virus": ["malware", "network"], "ips": ["intrusion_detection", "network"],
-                                   "anomaly": ["intrusion_detection", "network"], "webfilter": ["web", "network"],
-                                   "emailfilter": ["email", "network"]}.get(part, ["network"])  # fmt: skip
+        event["event.action"] = get("eventtype") or action.lower() or part or kind
+        _threat(found, part, event)
         event["event.type"] = ["denied"] if refused else ["allowed"]
-        event["event.outcome"] = "success"
-        if part in _ALERTS:
-            event["event.kind"] = "alert"
-        if "attackid" in found:
-            event["rule.id"] = found["attackid"]
-        if "attack" in found or "virus" in found:
-            event["rule.name"] = found.get("attack") or found["virus"]
 
 
-def _event(found: dict[str, Any], part: str, action: str, event: Event) -> None:
-    status = (found.get("status") or found.get("result") or "").lower()
-    text = f"{found.get('logdesc', '')} {found.get('msg', '')}".lower()
-    failed = status in ("failure", "failed", "fail", "error", "negotiate_error") or "fail" in action
-    if status in ("success", "succ", "ok", "up", "start") or status in ("down", "stop") or failed:
-        event["event.outcome"] = "failure" if failed else "success"
-    if part == "vpn" or action.startswith(("ssl-", "tunnel-")):
-        event["event.category"] = ["network", "session"]
-        event["event.type"] = ["end"] if action in _VPN_OUT else ["start"] if action in _VPN_IN else ["info"]
-        if "login" in action:
-            event["event.category"] = ["authentication", "network"]
-            event["event.outcome"] = "failure" if "fail" in action else "success"
-            event["event.type"] = ["start"]
-        elif action in _VPN_IN | _VPN_OUT:
-            event["event.outcome"] = "success"
-        if "remip" in found:  # who comes in from outside is the source of a tunnel
-            for name in [name for name in event if name.startswith(("source.", "destination."))]:
-                if not name.endswith((".bytes", ".packets", "user.name")):
-                    del event[name]
-            put_end(event, "source", found["remip"], found.get("remport"))
-            if found.get("locip"):
-                put_end(event, "destination", found["locip"], found.get("locport"))
-    elif "login" in action or "logout" in action or "logon" in action or part == "user" or "authentication" in action:
-        event["event.category"] = ["authentication"]
-        event["event.type"] = ["end"] if "logout" in action or "logoff" in action else ["start"]
-        if "event.outcome" not in event:
-            event["event.outcome"] = "failure" if "fail" in text or "denied" in text else "success"
-    elif found.get("cfgpath") or action in ("edit", "add", "delete", "set"):
-        event["event.category"] = ["configuration"]
-        event["event.type"] = [{"add": "creation", "delete": "deletion"}.get(action, "change")]
-        event.setdefault("event.outcome", "success")
-    else:
-        event["event.category"] = ["host"]
-        event["event.type"] = ["info"]
+def _threat(found: dict[str, str], part: str, event: Event) -> None:
+    event["event.category"] = {"virus": ["malware", "network"], "ips": ["intrusion_detection", "network"],
+                               "anomaly": ["intrusion_detection", "network"], "webfilter": ["web", "network"],
+                               "emailfilter": ["email", "network"]}.get(part, ["network"])  # fmt: skip
+    event["event.outcome"] = "success"
+    if part in _ALERTS:
+        event["event.kind"] = "alert"
+    if "attackid" in found:
+        event["rule.id"] = found["attackid"]
+    if "attack" in found or "virus" in found:
+        event["rule.name"] = found.get("attack") or found["virus"]
 
 
 FORMAT = Format(
     name="fortigate",
     dataset="fortinet.firewall",
     read=read,
-    begins=("date=", "devname=", "logver=", "timestamp=", "time="),
+    begins=("date=", "devname=", "logver=", "timestamp=", "time=", "eventtime=", "itime="),
     words=False,
 )
