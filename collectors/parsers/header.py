@@ -211,6 +211,8 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
         event["@timestamp"] = format_time(context.received)
     else:
         event["@timestamp"] = format_time(moment)
+        if line[at + 4 : at + 5] == ":" == line[at + 7 : at + 8]:  # nobody else writes a date so
+            event["observer.vendor"], event["observer.product"] = "Sophos", "UTM"
         start = _host(line, start, event, known)
     if known(line, start):
         return start

@@ -2,6 +2,8 @@
 
 2026:11:22-13:34:00 utm1 ulogd[4711]: id="2001" severity="info" sys="SecureNet" sub="packetfilter" name="Packet dropped"
     action="drop" fwrule="60001" initf="eth0" srcip="203.0.113.9" dstip="10.0.0.5" proto="6" srcport="41000" dstport=...
+
+The device's other programs write sentences; its dates, which nobody else writes so, tell that they are its own.
 """
 
 from __future__ import annotations
@@ -10,13 +12,17 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pairs
-from collectors.parsers.common import number
+from collectors.parsers import dhcp, pairs
+from collectors.parsers.common import given, number
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put
-from collectors.parsers.network import put_end, put_transport, put_url, put_user
+from collectors.parsers.network import put_end, put_port, put_transport, put_url, put_user
 
-_BEGIN = re.compile(r'id="\d{4}" ', re.ASCII)
+_BEGIN = re.compile(r'(?:[A-Z] \S{1,128} => )?id="\d{4}" ', re.ASCII)
+_STARTED = re.compile(r"(Listening|Sending) +on +(?:LPF|Socket|BPF|DLPI|raw)/(\S{1,64}?)/", re.ASCII)
+_BOUND = re.compile(
+    r"(?:no longer )?listening on (?:IPv[46] interface (\S{1,64}), )?([0-9A-Fa-f.:]{2,45})#(\d{1,5})$", re.ASCII
+)
 _SEVERITIES = {"emerg": 0, "alert": 1, "crit": 2, "err": 3, "warn": 4, "notice": 5, "info": 6, "debug": 7}
 _TEXTS = {
     "name": "message",
@@ -24,7 +30,6 @@ _TEXTS = {
     "sub": "event.provider",
     "reason": "event.reason",
     "fwrule": "rule.id",
-    "sid": "rule.id",
     "class": "rule.category",
     "categoryname": "rule.category",
     "initf": "observer.ingress.interface.name",
@@ -32,6 +37,7 @@ _TEXTS = {
     "method": "http.request.method",
     "referer": "http.request.referrer",
     "ua": "user_agent.original",
+    "content-type": "http.response.mime_type",
     "application": "network.application",
     "filename": "file.name",
     "subject": "email.subject",
@@ -39,16 +45,17 @@ _TEXTS = {
     "caller": "service.name",
     "engine": "almena.sophos_utm.engine",
 }
-_REFUSED = frozenset(("drop", "block", "reject", "deny"))
+_REFUSED = frozenset(("drop", "block", "reject", "deny", "denied"))
+_LET = frozenset(("accept", "pass", "allow", "allowed"))
 _MAIL = ("smtp", "pop3")
 
 
 def read(message: str, event: Event, context: Context) -> bool:
-    """Read a message into the event; False for what does not begin with a number of Sophos UTM."""
+    """Read a message into the event; False for what is none of Sophos UTM's."""
     if _BEGIN.match(message) is None:
-        return False
+        return event.get("observer.product") == "UTM" and _said(message, event, context)
     facts = {key: value.strip() for key, value in pairs.scan(message).items()}
-    if "sys" not in facts and "sub" not in facts:
+    if "sys" not in facts and "sub" not in facts and "srcip" not in facts:
         return False
     event |= {"observer.vendor": "Sophos", "observer.product": "UTM", "observer.type": "firewall"}
     event["event.code"] = facts["id"]
@@ -63,10 +70,29 @@ def read(message: str, event: Event, context: Context) -> bool:
     return True
 
 
+def _said(message: str, event: Event, context: Context) -> bool:
+    """A sentence of one of the device's daemons; always True."""
+    event["observer.type"] = "firewall"
+    started, bound = _STARTED.match(message), _BOUND.match(message)
+    if event.get("process.name") == "dhcpd" and dhcp.read(message, event, context):
+        event["event.action"] = event["event.action"].lower()
+        return True
+    event["message"] = message
+    event["event.category"], event["event.type"] = ["network"], ["info"]
+    if started is not None:
+        event["event.action"] = f"dhcpd-{started[1].lower()}"
+        event["observer.ingress.interface.name"] = started[2]
+    elif bound is not None:
+        event["event.action"] = "named-listening"
+        put(event, "observer.ingress.interface.name", bound[1])
+        put_end(event, "server", bound[2], bound[3])
+    return True
+
+
 def _ends(facts: dict[str, str], event: Event) -> None:
     get = facts.get
     put_end(event, "source", get("srcip"), get("srcport"))
-    put_end(event, "destination", get("dstip"), get("dstport"))
+    put_end(event, "destination", get("dstip") or get("localip"), get("dstport"))
     for key, name in (("srcmac", "source.mac"), ("dstmac", "destination.mac")):
         parts = get(key, "").split(":")
         if len(parts) == 6:
@@ -84,6 +110,11 @@ def _ends(facts: dict[str, str], event: Event) -> None:
 
 def _web(facts: dict[str, str], event: Event) -> None:
     put_url(event, facts.get("url"))
+    server = given(facts.get("server"))
+    if server is not None:  # the published sites' own log, whose host is the client
+        event["url.domain"] = server
+        put_port(event, "url.port", facts.get("port"))
+        put(event, "url.query", facts.get("query", "").removeprefix("?"))
     host = facts.get("host")
     if host and "url.original" in event and "url.domain" not in event:
         event["url.domain"] = host
@@ -92,25 +123,43 @@ def _web(facts: dict[str, str], event: Event) -> None:
         event["http.response.status_code"] = status
     if size is not None and size >= 0 and facts.get("sub") not in _MAIL:
         event["http.response.body.bytes"] = size
-    taken = number(facts.get("fullreqtime"))
+    taken = number(facts.get("fullreqtime") or facts.get("time"))
     if taken is not None and 0 <= taken < 10**12:
         event["event.duration"] = taken * 1_000
 
 
 def _judged(facts: dict[str, str], event: Event) -> None:
     sub, name, action = facts.get("sub", ""), facts.get("name", ""), facts.get("action", "")
-    put(event, "event.action", action or name)
+    reason = given(facts.get("reason")) if sub == "http" else None
+    put(event, "event.action", f"{action}-{reason}" if action and reason else action or name)
     refused = action.lower() in _REFUSED or "blocked" in name
+    if sub == "confd":
+        event["event.category"], event["event.type"] = ["configuration"], ["change"]
+        return
+    if "localip" in facts and not action:  # what the web application firewall refused has a reason
+        action = "allowed" if given(facts.get("reason")) is None else "denied"
+        event["event.action"] = action
+        refused = action == "denied"
     if sub == "auth":
         event["event.category"], event["event.type"] = ["authentication"], ["start"]
         event["event.outcome"] = "failure" if "fail" in name.lower() or "not" in name.lower() else "success"
         return
-    categories = ["network", "web"] if sub in ("http", "reverseproxy") else ["email"] if sub in _MAIL else ["network"]
-    event["event.type"] = ["access" if "web" in categories else "info", *(["denied"] if refused else [])]
+    categories = (
+        ["network", "web"]
+        if sub in ("http", "reverseproxy") or "localip" in facts
+        else ["email"]
+        if sub in _MAIL
+        else ["network"]
+    )
+    allowed = ["allowed"] if action.lower() in _LET else []
+    event["event.type"] = ["access" if "web" in categories else "info", *(["denied"] if refused else allowed)]
+    if "web" in categories:
+        event["network.protocol"] = "http"
     if sub == "ips" or "virus" in facts or "attack" in name.lower() or "flood" in name.lower():
         event["event.kind"] = "alert"
         categories = ["malware" if "virus" in facts else "intrusion_detection", "network"]
         put(event, "rule.name", facts.get("reason"))
+        put(event, "rule.id", facts.get("sid"))
     event["event.category"] = categories
     if action or refused:
         event["event.outcome"] = "failure" if refused and "web" in categories else "success"
@@ -121,5 +170,5 @@ FORMAT = Format(
     dataset="sophos.utm",
     read=read,
     words=False,
-    begins=('id="',),
+    begins=('id="', "I main::", "D main::", "I Role::", "D Role::", "I sys::", "D sys::", "W main::"),
 )
