@@ -80,6 +80,28 @@ _TEXTS = {
 }
 """Keys of the dictionary whose text goes as it is into a field."""
 
+_LONG = {
+    "sourceAddress": "src",
+    "sourcePort": "spt",
+    "sourceHostName": "shost",
+    "sourceUserName": "suser",
+    "destinationAddress": "dst",
+    "destinationPort": "dpt",
+    "destinationHostName": "dhost",
+    "destinationUserName": "duser",
+    "deviceReceiptTime": "rt",
+    "deviceAction": "act",
+    "eventOutcome": "outcome",
+    "message": "msg",
+    "requestUrl": "request",
+    "method": "requestMethod",
+    "transportProtocol": "proto",
+    "applicationProtocol": "app",
+    "bytesIn": "in",
+    "bytesOut": "out",
+}
+"""Full names that some write in place of the short ones."""
+
 _HASHES = {32: "file.hash.md5", 40: "file.hash.sha1", 64: "file.hash.sha256", 128: "file.hash.sha512"}
 
 
@@ -99,10 +121,17 @@ def read(message: str, event: Event, context: Context) -> bool:
     elif severity.lower() in _WORDS:
         event["event.severity"] = _WORDS[severity.lower()]
     facts = extension(message[found.end() :])
+    for long, short in _LONG.items():
+        if long in facts:
+            facts.setdefault(short, facts[long])
     _times(facts, event, context)
     _ends(facts, event)
     _rest(facts, event)
     _judged(facts, name, event)
+    if vendor == "Check Point":
+        put(event, "dns.question.name", facts.get("sntdom"))  # which its exporter writes there
+        if facts.get("flexString2Label", "").lower() == "attack information":
+            put(event, "event.action", facts.get("flexString2"))
     return True
 
 
@@ -238,7 +267,7 @@ def _rest(facts: dict[str, str], event: Event) -> None:
 
 def _judged(facts: dict[str, str], name: str, event: Event) -> None:
     action = (facts.get("act") or facts.get("deviceAction") or "").strip()
-    event["event.action"] = action.lower() or name.lower() or event["event.code"]
+    event["event.action"] = action or name.lower() or event["event.code"]
     outcome = (facts.get("outcome") or facts.get("categoryOutcome") or "").lower().strip("/")
     if outcome:
         event["event.outcome"] = "failure" if outcome.startswith(_FAILED) else "success"

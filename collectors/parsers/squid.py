@@ -17,11 +17,13 @@ from collectors.parsers.format import Format
 from collectors.parsers.network import put_end, put_url, put_user
 
 _NATIVE = re.compile(
-    r"(\d{9,11})\.(\d{3,6})\s{1,16}(-?\d{1,12}) (\S{1,256}) ([A-Z_]{3,64})/(\d{3}) (\d{1,18}) ([A-Z0-9_-]{1,32}|-|"
-    r"NONE) "
-    r"(\S{1,65536}) (\S{1,256}) ([A-Z_0-9]{2,64})/(\S{1,256})(?: (\S{1,256}))?",
+    r"(\d{9,11})\.(\d{3,6})\s{1,16}(-?\d{1,12}) (\S{1,256})(?: (\d{1,5}))? ([A-Z_]{3,64})/(\d{3}) (\d{1,18})"
+    r"(?: (?:\d{1,18}|-)){0,6} ([A-Z0-9_-]{1,32}) (\S{1,65536}) (?:\d\.\d )?(\S{1,256}) ([A-Z_0-9]{2,64})/(\S{1,256})"
+    r"(?: (\d{1,5}))?(?: (\S{1,256}))?",
     re.ASCII,
 )
+"""The native format, and the longer one of many sites, with ports, sizes and the version between its fields."""
+_QUOTED = re.compile(r'"([^"]{0,8192})"', re.ASCII)
 _BEHIND = re.compile(r" ([A-Z_]{3,64}):([A-Z_0-9]{2,64})$", re.ASCII)
 _DENIED = ("TCP_DENIED", "NONE_ABORTED", "TCP_REDIRECT", "DENIED")
 
@@ -45,7 +47,7 @@ def read(message: str, event: Event, context: Context) -> bool:
 
 
 def _native(line: re.Match[str], event: Event) -> None:
-    seconds, part, took, client, code, status, size, method, url, user, hierarchy, peer, kind = line.groups()
+    seconds, part, took, client, port, code, status, size, method, url, user, hierarchy, peer, to, kind = line.groups()
     event["@timestamp"] = format_time(int(seconds) * 1_000_000 + int(part[:6].ljust(6, "0")))
     number = int(status)
     denied = code.startswith(_DENIED)
@@ -53,22 +55,35 @@ def _native(line: re.Match[str], event: Event) -> None:
         "event.category": ["web", "network"],
         "event.type": ["access", "denied"] if denied else ["access", "allowed"],
         "event.action": code,
-        "event.outcome": "failure" if denied or number >= 400 else "success",
+        "event.outcome": "failure" if code.startswith("TCP_DENIED") or number >= 400 else "success",
         "event.duration": max(0, int(took)) * 1_000_000,
         "http.response.bytes": int(size),
+        "destination.bytes": int(size),
         "almena.squid.hierarchy": hierarchy,
     }
     if number:
         event["http.response.status_code"] = number
-    put_end(event, "source", client)
-    if peer != "-":
-        put_end(event, "destination", peer)
+    put_end(event, "source", client, port)
     if method not in ("-", "NONE"):
         event["http.request.method"] = method
     put_user(event, user)
+    if "user.name" in event:
+        event["source.user.name"] = event["user.name"]
     if given(kind) is not None:
         event["http.response.mime_type"] = kind
     put_url(event, url)
+    put_end(event, "destination", peer if peer != "-" else event.get("url.domain"), to)
+    _behind(line.string[line.end() :], event)
+
+
+def _behind(rest: str, event: Event) -> None:
+    """The referrer and the user agent, which the longer format quotes."""
+    if '"' not in rest:
+        return
+    quoted = _QUOTED.findall(rest)
+    for name, value in zip(("http.request.referrer", "user_agent.original"), quoted, strict=False):
+        if given(value) is not None:
+            event[name] = value
 
 
 FORMAT = Format(name="squid", dataset="squid.access", read=read, programs=("squid", "squid3", "(squid-1)"), words=False)

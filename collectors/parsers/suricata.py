@@ -16,7 +16,7 @@ from collectors.base import Context
 from collectors.parsers.common import address, as_text, instant, number
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put, text_at, value_at
-from collectors.parsers.network import put_count, put_end, put_total, put_transport, put_user
+from collectors.parsers.network import put_count, put_end, put_total, put_transport, put_url, put_user
 
 _SEVERITIES = {1: 73, 2: 47, 3: 21, 4: 0}
 _MOST = 256
@@ -61,6 +61,11 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     put(event, "network.community_id", text_at(document, "community_id"))
     put(event, "observer.ingress.interface.name", text_at(document, "in_iface"))
     put(event, "observer.name", text_at(document, "host"))
+    ether = document.get("ether")
+    if isinstance(ether, dict):
+        for name, key in (("source.mac", "src_mac"), ("destination.mac", "dest_mac")):
+            if (mac := text_at(ether, key)) is not None:
+                event[name] = mac.upper().replace(":", "-")
     put(event, "almena.suricata.flow_id", document.get("flow_id"))
     _flow(document, event)
     for name in ("http", "tls", "dns", "fileinfo", "ssh", "smtp", "email"):
@@ -70,11 +75,23 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     reader = _KINDS.get(kind)
     if reader is not None:
         reader(document, event)
-    elif kind not in ("stats", "engine"):
-        event["event.type"] = ["protocol", "connection"]
+    elif kind == "stats":
+        event["event.kind"] = "metric"
+    elif kind != "engine":
+        _other(document, event)
         if "network.protocol" not in event:
             event["network.protocol"] = kind
     return event
+
+
+def _other(document: dict[str, Any], event: Event) -> None:
+    """What was seen of a protocol: who asked for what, where its record says that by the usual names."""
+    part = document.get(text_at(document, "event_type") or "")
+    event["event.type"] = ["protocol", "connection"]
+    if isinstance(part, dict):
+        put(event, "event.action", text_at(part, "method") or text_at(part, "command"))
+        put(event, "url.original", text_at(part, "uri"))
+        put(event, "user_agent.original", text_at(part, "user_agent"))
 
 
 def _flow(document: dict[str, Any], event: Event) -> None:
@@ -158,14 +175,28 @@ def _drop(document: dict[str, Any], event: Event) -> None:
     put(event, "event.reason", text_at(document, "drop.reason"))
 
 
+def _seen(document: dict[str, Any], event: Event) -> None:
+    event["event.type"] = ["protocol"]
+
+
 def _sign_in(document: dict[str, Any], event: Event) -> None:
-    part = document.get(text_at(document, "event_type") or "")
+    kind = text_at(document, "event_type") or ""
+    part = document.get(kind)
     event["event.type"] = ["protocol", "connection"]
-    if isinstance(part, dict):
-        put_user(event, text_at(part, "cname") or text_at(part, "ntlmssp.user") or text_at(part, "user"))
-        put(event, "event.action", text_at(part, "command") or text_at(part, "msg_type") or text_at(part, "method"))
-        put(event, "event.code", text_at(part, "status") or text_at(part, "error_code"))
-        put(event, "file.path", text_at(part, "filename"))
+    event.setdefault("network.protocol", kind.lower())
+    if not isinstance(part, dict):
+        return
+    user = text_at(part, "cname") or text_at(part, "ntlmssp.user") or text_at(part, "user")
+    if user is None and text_at(part, "command") == "USER":
+        user = text_at(part, "command_data")
+    put_user(event, user or text_at(part, "cookie"))
+    put(event, "user.domain", text_at(part, "realm") or text_at(part, "ntlmssp.domain"))
+    put(event, "event.action", text_at(part, "command") or text_at(part, "msg_type") or text_at(part, "method"))
+    code = text_at(part, "status") or text_at(part, "error_code")
+    put(event, "event.code", code)
+    if code is not None:
+        event["event.outcome"] = "success" if code == "STATUS_SUCCESS" else "failure"
+    put(event, "file.path", text_at(part, "filename"))
 
 
 def _http(http: dict[str, Any], event: Event) -> None:
@@ -187,11 +218,13 @@ def _http(http: dict[str, Any], event: Event) -> None:
     put(event, "destination.domain", text_at(http, "hostname"))
     url = text_at(http, "url")
     if url is not None:
+        if "://" in url[:16]:
+            put_url(event, url)
         event["url.original"] = url
         path, mark, query = url.partition("?")
         if path.startswith("/"):
             event["url.path"] = path
-        if mark:
+        if mark and query:
             event["url.query"] = query
     port = number(http.get("http_port"))
     if port is not None and 0 < port < 65_536:
@@ -300,7 +333,8 @@ _KINDS: dict[str, Callable[[dict[str, Any], Event], None]] = {
     "smb": _sign_in,
     "ftp": _sign_in,
     "rdp": _sign_in,
-    **dict.fromkeys(("http", "dns", "tls", "fileinfo", "ssh", "smtp"), lambda document, event: None),
+    **dict.fromkeys(("http", "dns", "fileinfo"), lambda document, event: None),
+    **dict.fromkeys(("tls", "ssh", "smtp"), _seen),
 }
 
 FORMAT = Format(
