@@ -121,9 +121,8 @@ def read(message: str, event: Event, context: Context) -> bool:
     elif severity.lower() in _WORDS:
         event["event.severity"] = _WORDS[severity.lower()]
     facts = extension(message[found.end() :])
-    for long, short in _LONG.items():
-        if long in facts:
-            facts.setdefault(short, facts[long])
+    for long in _LONG.keys() & facts.keys():
+        facts.setdefault(_LONG[long], facts[long])
     _times(facts, event, context)
     _ends(facts, event)
     _rest(facts, event)
@@ -233,10 +232,13 @@ def _ends(facts: dict[str, str], event: Event) -> None:
         event["observer.ip"] = [found]
 
 
+_CUSTOM = {f"cs{number_of}": (f"cs{number_of}Label", f"almena.cef.cs{number_of}") for number_of in range(1, 7)}
+
+
 def _rest(facts: dict[str, str], event: Event) -> None:
-    for key, name in _TEXTS.items():
-        value = facts.get(key)
-        if value:
+    for key, value in facts.items():
+        name = _TEXTS.get(key)
+        if name is not None and value:
             event[name] = value.lower() if name == "network.protocol" else value
     if "url.original" in event:
         put_url(event, event["url.original"])
@@ -244,11 +246,10 @@ def _rest(facts: dict[str, str], event: Event) -> None:
     if (hashed := facts.get("fileHash")) and len(hashed) in _HASHES:
         event[_HASHES[len(hashed)]] = hashed.lower()
     put_count(event, "file.size", facts.get("fsize"))
-    for number_of in range(1, 7):
-        label, value = facts.get(f"cs{number_of}Label", ""), facts.get(f"cs{number_of}")
-        if value:
-            event[f"almena.cef.cs{number_of}"] = value
-            lower = label.lower()
+    for key, (named, name) in _CUSTOM.items():
+        if text := facts.get(key):
+            event[name] = text
+            lower = facts.get(named, "").lower()
             if lower in (
                 "rule name",
                 "rule",
@@ -258,11 +259,11 @@ def _rest(facts: dict[str, str], event: Event) -> None:
                 "ips rule",
                 "access control rule name",
             ):
-                event["rule.name"] = value
+                event["rule.name"] = text
             elif lower in ("source zone", "sourcezone", "src zone"):
-                event["observer.ingress.zone"] = value
+                event["observer.ingress.zone"] = text
             elif lower in ("destination zone", "destinationzone", "dst zone"):
-                event["observer.egress.zone"] = value
+                event["observer.egress.zone"] = text
 
 
 def _judged(facts: dict[str, str], name: str, event: Event) -> None:

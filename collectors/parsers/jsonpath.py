@@ -12,8 +12,11 @@ _LONGEST = 8_192
 
 def value_at(document: Any, path: str) -> Any:
     """The value at `a.b.c`, where a number stands for a place in a list; None when there is none."""
-    if isinstance(document, dict) and path in document:
-        return document[path]
+    if isinstance(document, dict):
+        if path in document:
+            return document[path]
+        if "." not in path:
+            return None
     for part in path.split("."):
         if isinstance(document, dict):
             document = document.get(part)
@@ -27,6 +30,8 @@ def value_at(document: Any, path: str) -> Any:
 def text_at(document: Any, path: str) -> str | None:
     """As `value_at`, as text; None for nothing, placeholders and what is longer than a keyword may be."""
     value = value_at(document, path)
+    if value is None:
+        return None
     if isinstance(value, bool):
         return "true" if value else "false"
     text = given(value)
