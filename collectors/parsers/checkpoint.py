@@ -132,8 +132,8 @@ def _fill(facts: dict[str, str], event: Event, context: Context) -> None:
     if where is not None:
         event["observer.ip"] = [where]
     for key, name in _TEXTS.items():
-        if name not in event:
-            put(event, name, facts.get(key))
+        if key in facts and name not in event:
+            put(event, name, facts[key])
     _ends(facts, event)
     _people(facts, event)
     _traffic(facts, event)

@@ -97,8 +97,8 @@ def read(message: str, event: Event, context: Context) -> bool:
     _ends(facts, event)
     _people(facts, event)
     for key, name in _TEXTS.items():
-        if name not in event:
-            put(event, name, facts.get(key))
+        if key in facts and name not in event:
+            put(event, name, facts[key])
     _rest(facts, event)
     _judged(facts, event)
     return True

@@ -60,7 +60,8 @@ def read(message: str, event: Event, context: Context) -> bool:
     event |= {"observer.vendor": "Sophos", "observer.product": "UTM", "observer.type": "firewall"}
     event["event.code"] = facts["id"]
     for key, name in _TEXTS.items():
-        put(event, name, facts.get(key))
+        if value := facts.get(key):
+            put(event, name, value)
     severity = _SEVERITIES.get(facts.get("severity", "").lower())
     if severity is not None:
         event["event.severity"], event["log.level"] = severity, facts["severity"].lower()

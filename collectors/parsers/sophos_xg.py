@@ -116,7 +116,8 @@ def read(message: str, event: Event, context: Context) -> bool:
     event["event.code"] = facts["log_id"][-5:]  # the message; what is in front says kind, part and priority
     put(event, "observer.name", facts.get("device_name"))
     for key, name in _TEXTS.items():
-        put(event, name, facts.get(key))
+        if value := facts.get(key):
+            put(event, name, value)
     level = _LEVELS.get((facts.get("priority") or facts.get("severity", "")).lower())
     if level is not None:
         event["event.severity"] = level
