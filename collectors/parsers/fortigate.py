@@ -113,6 +113,8 @@ _NOTHING = frozenset(("", "N/A", "n/a", "(null)", "none", "undefined", "Reserved
 _WAYS = {"incoming": "inbound", "outgoing": "outbound", "inbound": "inbound", "outbound": "outbound"}
 
 
+_NAMES = frozenset(("srcname", "dstname", "dst_host", "srcmac", "mastersrcmac", "source_mac", "dstmac",
+                    "masterdstmac"))  # fmt: skip
 _USERS = frozenset(("eapuser", "xauthuser", "user", "unauthuser", "srcuser", "user_name", "initiator", "login",
                     "dstuser", "dstunauthuser", "name", "account"))  # fmt: skip
 _REQUESTS = frozenset(("url", "http_url", "hostname", "http_host", "qname", *_HASHES))
@@ -123,6 +125,7 @@ class _Plan(NamedTuple):
     """What there is to do for records with the same keys, which most of a device's have."""
 
     texts: tuple[tuple[str, str], ...]
+    names: bool
     users: bool
     requests: bool
 
@@ -130,7 +133,7 @@ class _Plan(NamedTuple):
 @lru_cache(maxsize=256)
 def _plan(keys: tuple[str, ...]) -> _Plan:
     texts = tuple((key, _TEXTS[key]) for key in keys if key in _TEXTS)
-    return _Plan(texts, not _USERS.isdisjoint(keys), not _REQUESTS.isdisjoint(keys))
+    return _Plan(texts, not _NAMES.isdisjoint(keys), not _USERS.isdisjoint(keys), not _REQUESTS.isdisjoint(keys))
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -152,6 +155,8 @@ def read(message: str, event: Event, context: Context) -> bool:
     if level:
         event["log.level"] = _LEVELS.get(level, level)
     _ends(found, event)
+    if plan.names:
+        _names(found, event)
     _traffic(found, event)
     if plan.users:
         _users(found, event)
@@ -210,6 +215,15 @@ def _ends(found: dict[str, str], event: Event) -> None:
     if destination and destination not in _NOTHING:
         put_end(event, "destination", destination)
     put_port(event, "destination.port", to or get("dst_port") or (None if destination == "" else get("remport")))
+    if "transip" in found:
+        put_nat(event, "source", found["transip"], get("transport"))
+    if "tranip" in found:
+        put_nat(event, "destination", found["tranip"], get("tranport"))
+
+
+def _names(found: dict[str, str], event: Event) -> None:
+    """What both ends are called besides their addresses."""
+    get = found.get
     if (name := get("srcname")) and name not in _NOTHING:
         event["source.domain"] = name
         event["host.name"] = name.lower()
@@ -219,10 +233,6 @@ def _ends(found: dict[str, str], event: Event) -> None:
         event["source.mac"] = mac.upper().replace(":", "-")
     if mac := get("dstmac") or get("masterdstmac"):
         event["destination.mac"] = mac.upper().replace(":", "-")
-    if "transip" in found:
-        put_nat(event, "source", found["transip"], get("transport"))
-    if "tranip" in found:
-        put_nat(event, "destination", found["tranip"], get("tranport"))
 
 
 def _traffic(found: dict[str, str], event: Event) -> None:

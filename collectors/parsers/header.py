@@ -100,6 +100,9 @@ def read(line: str, event: Event, context: Context, known: Known) -> int:
     at = _priority(line, event)
     if at and line.startswith("1 ", at):
         return _rfc5424(line, at + 2, event, context)
+    if at and known(line, at):
+        event["@timestamp"] = format_time(context.received)
+        return at
     usual = _USUAL.match(line, at)
     if usual is not None and not (known(line, at) or known(line, usual.start(4)) or known(line, usual.start(5))):
         return _usual(usual, event, context)
