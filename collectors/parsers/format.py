@@ -76,6 +76,8 @@ class Format:
 
     def known(self, line: str, at: int) -> bool:
         """Whether a message of this format begins there."""
+        if self.convert is not None and line.startswith('{"', at):
+            return True
         return bool(self.begins) and line.startswith(self.begins, at)
 
     def message(self, line: str, at: int, event: Event, context: Context) -> Event | None:

@@ -161,7 +161,7 @@ ALONE = tuple(each for each in FORMATS if each.read is not None and not (each.pr
 
 def known(line: str, at: int) -> bool:
     """Whether a message of a known format begins there."""
-    return line.startswith(_FIRST.get(line[at : at + 1], ()), at)
+    return line.startswith(_FIRST.get(line[at : at + 1], ()), at) or line.startswith('{"', at)
 
 
 def recognise(line: str, at: int, event: Event, context: Context) -> tuple[str, Event] | None:

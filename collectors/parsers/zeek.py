@@ -124,6 +124,7 @@ FORMAT = Format(
     name="zeek",
     dataset="zeek.unknown",
     read=read,
+    programs=("zeek", "bro"),
     begins=("#separator", "#fields\tts\t"),
     convert=convert,
     fits=zeek_shapes.is_zeek,

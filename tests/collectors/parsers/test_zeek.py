@@ -63,6 +63,14 @@ def test_a_record_that_a_search_exported(name: str) -> None:
     assert (event["event.dataset"], event["event.action"]) == ("zeek.kerberos", "AS")
 
 
+@pytest.mark.parametrize("header", ["<134>", "<134>Nov 22 13:34:00 s1 ", "Nov 22 13:34:00 s1 zeek[9]: "])
+@pytest.mark.parametrize("name", ["zeek", "syslog", "auto"])
+def test_a_document_behind_a_header(name: str, header: str) -> None:
+    record = {"ts": 1795376040.5, "uid": "C1", "id.orig_h": "10.20.0.5", "id.resp_h": "10.20.0.1", "query": "a: b"}
+    event = PARSERS[name](header.encode() + msgspec.json.encode(record), CONTEXT)
+    assert event["source.ip"] == "10.20.0.5"
+
+
 @pytest.mark.parametrize(
     "document",
     [
