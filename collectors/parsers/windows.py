@@ -101,6 +101,10 @@ _ADDED = frozenset(
 )
 """What collectors add and nobody needs, or what is read elsewhere."""
 
+_PLACES = dict.fromkeys(_ADDED, "") | _FLAT
+"""The name under `winlog.` of each field that is no data of the event; empty for what is left out."""
+_PLACES_WITH_TYPE = _PLACES | {"EventType": "event_type"}
+
 _NAME = re.compile(r"[\s:]+", re.ASCII)
 
 
@@ -357,17 +361,16 @@ def _nxlog(document: dict[str, Any]) -> Record:
     data: dict[str, str] = {}
     # NXLog overwrites an event's own EventType with the log's and keeps the other under this (misspelt) name.
     own_type = "EventTypeOrignal" in fields or given(fields.get("EventType")) not in _NXLOG_TYPES
+    places = _PLACES if own_type else _PLACES_WITH_TYPE
     for name, value in fields.items():
-        if value is None or name in _ADDED:
+        if value is None:
             continue
-        fact = _FLAT.get(name)
-        if fact is not None:
-            system[fact] = given(value)
-        elif name == "EventType" and not own_type:
-            system["event_type"] = given(value)
-        else:
-            short = _short_name(name) if len(name) <= _SHORT else _plain_name(name)
+        fact = places.get(name)
+        if fact is None:
+            short = name if len(name) <= _SHORT and name.isidentifier() else _plain_name(name)
             data[short] = value if type(value) is str else _text(value)
+        elif fact:
+            system[fact] = given(value)
     if own_type:
         system["event_type"] = given(fields.get("EventTypeOrignal"))
     system["version"] = number(system.get("version"))
