@@ -66,7 +66,7 @@ _BSD = re.compile(
 _ISO = re.compile(
     r"(?:\d{1,10}: )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):?(?: |$)", re.ASCII
 )
-_SOPHOS = re.compile(r"(\d{4}):(\d\d):(\d\d)-(\d\d:\d\d:\d\d) ", re.ASCII)
+_SOPHOS = re.compile(r"(\d{4}):(\d{1,2}):(\d{1,2})-(\d\d:\d\d:\d\d) ", re.ASCII)
 _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
@@ -184,7 +184,7 @@ def _time(line: str, at: int, context: Context) -> tuple[int | None, int]:
     sophos = _SOPHOS.match(line, at)
     if sophos is not None:
         year, month, day, clock = sophos.groups()
-        return instant(f"{year}-{month}-{day}T{clock}", context.zone), sophos.end()
+        return instant(f"{year}-{month:0>2}-{day:0>2}T{clock}", context.zone), sophos.end()
     iso = _ISO.match(line, at) if line[at : at + 1].isdigit() else None
     if iso is not None:
         return instant(iso[1], context.zone), iso.end()
@@ -214,7 +214,7 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
         event["@timestamp"] = format_time(context.received)
     else:
         event["@timestamp"] = format_time(moment)
-        if line[at + 4 : at + 5] == ":" == line[at + 7 : at + 8]:  # nobody else writes a date so
+        if line[at + 4 : at + 5] == ":" and _SOPHOS.match(line, at):  # nobody else writes a date so
             event["observer.vendor"], event["observer.product"] = "Sophos", "UTM"
         start = _host(line, start, event, known)
     if known(line, start):

@@ -18,7 +18,7 @@ from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put
 from collectors.parsers.network import put_end, put_port, put_transport, put_url, put_user
 
-_BEGIN = re.compile(r'(?:[A-Z] \S{1,128} => )?id="\d{4}" ', re.ASCII)
+_BEGIN = re.compile(r'(?:[A-Z] \S{1,128} => )?id=(?:"\d{4}" |\w{1,16} severity=)', re.ASCII)
 _STARTED = re.compile(r"(Listening|Sending) +on +(?:LPF|Socket|BPF|DLPI|raw)/(\S{1,64}?)/", re.ASCII)
 _BOUND = re.compile(
     r"(?:no longer )?listening on (?:IPv[46] interface (\S{1,64}), )?([0-9A-Fa-f.:]{2,45})#(\d{1,5})$", re.ASCII
@@ -171,5 +171,5 @@ FORMAT = Format(
     dataset="sophos.utm",
     read=read,
     words=False,
-    begins=('id="', "I main::", "D main::", "I Role::", "D Role::", "I sys::", "D sys::", "W main::"),
+    begins=("id=", "I main::", "D main::", "I Role::", "D Role::", "I sys::", "D sys::", "W main::"),
 )
