@@ -21,19 +21,31 @@ from collectors.parsers.jsonpath import put, text_at
 from collectors.parsers.network import put_end
 from collectors.parsers.statements import put_command, put_statement
 
+_ZONES = {
+    "UTC": 0, "GMT": 0, "WET": 0, "WEST": 60, "BST": 60, "CET": 60, "CEST": 120, "EET": 120, "EEST": 180, "MSK": 180,
+    "PKT": 300, "IST": 330, "HKT": 480, "JST": 540, "KST": 540, "ACST": 570, "AEST": 600, "AEDT": 660, "NZST": 720,
+    "NZDT": 780, "NST": -210, "NDT": -150, "AST": -240, "ADT": -180, "EST": -300, "EDT": -240, "CST": -360,
+    "CDT": -300, "MST": -420, "MDT": -360, "PST": -480, "PDT": -420, "AKST": -540, "AKDT": -480, "HST": -600,
+}  # fmt: skip
+"""Minutes east of UTC of the zones' short names that the server writes; the source's zone stands for others."""
+
 _TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) ([A-Z]{1,5}|[+-]\d{2,4}(?::\d\d)?)"
 _LINE = re.compile(
     _TIME + r"[ :]{1,2}(.{0,400}?)(LOG|FATAL|ERROR|WARNING|NOTICE|INFO|PANIC|DEBUG[1-5]?|DETAIL|HINT"
     r"|STATEMENT|CONTEXT|QUERY|LOCATION): {1,2}",
     re.ASCII,
 )
+_NUMBERED = re.compile(r"\[\d{1,10}-\d{1,10}\] ", re.ASCII)
+"""What syslog's lines of the server begin with: a message's number and its part's."""
+_EPOCH = re.compile(r"(\d{9,11})\.(\d{3}) ", re.ASCII)
+_STATE = re.compile(r"([0-9A-Z]{5}):? {1,2}(?=\S)", re.ASCII)
 _LEVEL = re.compile(
     r"(?:\[\d{1,10}-\d{1,10}\] )?(.{0,400}?)(LOG|FATAL|ERROR|WARNING|NOTICE|INFO|PANIC|DETAIL|HINT|STATEMENT"
     r"|CONTEXT): {1,2}",
     re.ASCII,
 )
 _PID = re.compile(r"\[(\d{1,10})(?:-\d{1,10})?\]", re.ASCII)
-_PAIR = re.compile(r"\b(user|db|database|app|client|host|session)=([^,\s\]]{0,256})", re.ASCII)
+_PAIR = re.compile(r"\b(user|db|database|app|client|host|session)=(\[unknown\]|[^,\s\]]{0,256})", re.ASCII)
 _AT = re.compile(r"([A-Za-z0-9_.$-]{1,64}|\[unknown\])@([A-Za-z0-9_.$-]{1,64}|\[unknown\])", re.ASCII)
 _HOST = re.compile(r"(?:^|\s|:)((?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F:]{3,39})\((\d{1,5})\)", re.ASCII)
 _AUTHENTICATION = re.compile(
@@ -42,9 +54,12 @@ _AUTHENTICATION = re.compile(
     re.ASCII,
 )
 _NO_ENTRY = re.compile(
-    r'no pg_hba\.conf entry for host "([^"]{1,64})", user "([^"]{1,256})", database "([^"]{1,256})"', re.ASCII
+    r"(?:no pg_hba\.conf entry|pg_hba\.conf rejects \w{0,16} ?connection) for (?:\w{1,32} connection from )?"
+    r'host "([^"]{1,64})", user "([^"]{1,256})", database "([^"]{1,256})"',
+    re.ASCII,
 )
 _RECEIVED = re.compile(r"connection received: host=(\S{1,256})(?: port=(\d{1,5}))?", re.ASCII)
+_IDENTIFIED = re.compile(r'connection authenticated: (?:identity|user)="([^"]{1,256})" method=([\w-]{1,32})', re.ASCII)
 _AUTHORIZED = re.compile(
     r"(?:replication )?connection authorized: user=(\S{1,256})(?: database=(\S{1,256}))?"
     r"(?: application_name=(.{1,256}?))?(?: SSL enabled .*)?$",
@@ -73,25 +88,34 @@ def read(message: str, event: Event, context: Context) -> bool:
     """Read a line of the log, in text or CSV, into the event."""
     if message[:4].isdigit() and message.count(",", 0, 4_096) > 15 and _read_csv(message, event, context):
         return True
-    line = _LINE.match(message)
+    numbered = _NUMBERED.match(message)
+    start = numbered.end() if numbered is not None and "@timestamp" in event else 0
+    line, since = _LINE.match(message, start), _EPOCH.match(message, start)
     if line is not None:
         moment, zone, prefix, level = line.groups()
         event["@timestamp"] = format_time(_moment(moment, zone, context))
     else:
-        line = _LEVEL.match(message)
-        if line is None or "@timestamp" not in event:
-            return False  # without a prefix only behind a syslog header
+        line = _LEVEL.match(message, since.end() if since else start)
+        if line is None or ("@timestamp" not in event and since is None):
+            return False  # without a time in its prefix only behind a syslog header
+        if since is not None:
+            event["@timestamp"] = format_time(int(since[1]) * 1_000_000 + int(since[2]) * 1_000)
         prefix, level = line.groups()
     _prefix(prefix, event)
     _level(level, event)
-    _body(message[line.end() :], level, event)
+    body = message[line.end() :]
+    state = _STATE.match(body)
+    if state is not None and any(each.isdigit() for each in state[1]):
+        event["event.code"], body = state[1], body[state.end() :]
+    _body(body, level, event)
     return True
 
 
 def _moment(written: str, zone: str, context: Context) -> int:
     if zone[0] in "+-":
         return instant(f"{written.replace(' ', 'T')}{zone if len(zone) > 3 else zone + ':00'}", context.zone)
-    return instant(written, "UTC" if zone in ("UTC", "GMT") else context.zone)
+    away = _ZONES.get(zone)
+    return instant(written, context.zone) if away is None else instant(written, "UTC") - away * 60_000_000
 
 
 def _prefix(prefix: str, event: Event) -> None:
@@ -187,6 +211,10 @@ def _connection(body: str, event: Event) -> None:
         event |= {"event.action": "authentication", "event.outcome": "success", "user.name": authorized[1]}
         put(event, "almena.database.name", authorized[2])
         put(event, "almena.database.application", authorized[3])
+    elif (identified := _IDENTIFIED.match(body)) is not None:
+        event |= {"event.category": ["authentication", "database"], "event.type": ["start"]}
+        event |= {"event.action": "authentication", "event.outcome": "success"}
+        event.setdefault("user.name", identified[1])
     elif ended is not None:
         event |= {"event.category": ["session", "database"], "event.type": ["end"], "event.action": "disconnection"}
         event["event.duration"] = round((int(ended[1]) * 3600 + int(ended[2]) * 60 + float(ended[3])) * 1e9)

@@ -32,23 +32,39 @@ _VPXD = re.compile(
     re.ASCII | re.DOTALL,
 )
 _EVENT = re.compile(r"Event (\d{1,12}) : ", re.ASCII)
-_LOGIN = re.compile(r"User (\S{1,256}?)@([0-9A-Fa-f:.]{2,45}) logged (in|out)(?: as (.{1,256}))?", re.ASCII)
+_LOGIN = re.compile(
+    r"User (\S{1,256}?)@([0-9A-Fa-f:.]{2,45}) logged (in|out)(?: as (.{1,256})|.{0,256}?user agent: (.{1,256}?)\))?",
+    re.ASCII,
+)
+_FULLY = re.compile(r"User \{Name: ([^,}]{1,256}), Domain: ([^,}]{1,256})\}.{0,256}? logged (in|out)", re.ASCII)
+_FAILED = re.compile(r"Failed login (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
+_ALLOWED = re.compile(
+    r"Authorization Result: User=([^,\s]{1,256}), priv=([^,\s]{1,128}), authorized=(True|False)", re.ASCII
+)
+_KNOWN = re.compile(r"Authenticated user (\S{1,256})|Logged in user: \"?([^\"\s]{1,256})", re.ASCII)
+_SESSION = re.compile(
+    r"(?:SSH|ESXi Shell|DCUI) (?:session|login)s? .{0,64}?'?\b([\w.\\-]{1,128})@([0-9A-Fa-f:.]{2,45})'?", re.ASCII
+)
+_SHELL = re.compile(r"\[shell\.\w{1,16}@6876 ((?:[a-z]{1,16}=\"(?:[^\"\\]++|\\.)*+\" ?){1,8})\]", re.ASCII | re.DOTALL)
+_SHELL_PART = re.compile(r"([a-z]{1,16})=\"((?:[^\"\\]++|\\.)*+)\"", re.ASCII | re.DOTALL)
+_TYPED = re.compile(r"\[([\w.@\\-]{1,128})\]: (.{1,4096})$", re.ASCII | re.DOTALL)
+_VOB = re.compile(r"\s{0,4}\[\w{1,64}\] \d{1,20}us: \[((?:vob|esx)\.[\w.]{1,128})\] {0,2}", re.ASCII)
 _CANNOT = re.compile(r"Cannot login (?:user )?(\S{1,256}?)@([0-9A-Fa-f:.]{2,45})(?:: (.{1,256}))?", re.ASCII)
 _ACCEPTED = re.compile(r"Accepted password for user (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
 _REJECTED = re.compile(r"Rejected password for user (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
 _SSO = re.compile(r"Authentication (?:of|for) user \[?([^\]\s]{1,256})\]? (?:failed|rejected)", re.ASCII)
-_TASK = re.compile(r"Task: (.{1,256})$", re.ASCII)
 _PROGRAMS = (
     *("Hostd", "hostd", "Vpxa", "vpxa", "vpxd", "vpxd-main", "vpxd-svcs", "Rhttpproxy", "rhttpproxy", "Fdm", "fdm"),
     *("vmkernel", "vmkwarning", "vobd", "hostd-probe", "esxupdate", "shell", "ESXShell", "VSANMGMTSVC", "vsansystem"),
     *("vmauthd", "sfcb-vmware_base", "envoy-access", "vsphere-ui", "sso-websso", "vcenter-server", "vmafdd", "vmdird"),
+    *("applmgmt-audit", "updatemgr", "vmcad", "vmware-sts-idmd", "sso", "rsyslogd-vc", "vsan-health", "vapi-endpoint"),
     *("applmgmt", "vmon", "eam", "snmpd-esx", "vpxd-profiler", "healthd", "vmsyslogd", "crx-cli", "usbarb", "nfcd"),
 )
 _LEVELS = {"verbose": "debug", "trivia": "trace", "In": "info", "Wa": "warning", "Er": "error", "Db": "debug"}
 _KINDS = {
-    "UserLoginSessionEvent": "user-login",
-    "UserLogoutSessionEvent": "user-logout",
-    "BadUsernameSessionEvent": "user-login",
+    "UserLoginSessionEvent": "login",
+    "UserLogoutSessionEvent": "logout",
+    "BadUsernameSessionEvent": "login",
     "VmPoweredOnEvent": "vm-powered-on",
     "VmPoweredOffEvent": "vm-powered-off",
     "VmCreatedEvent": "vm-created",
@@ -86,7 +102,7 @@ def read(message: str, event: Event, context: Context) -> bool:
         body = body[origin.end() :]
     if head is None and origin is None and event.get("process.name") not in _PROGRAMS:
         return False
-    event["message"] = body
+    event["message"] = body = body.lstrip(" ")
     event["event.category"], event["event.type"] = ["host"], ["info"]
     event["observer.vendor"] = "VMware"
     vcenter = _VPXD.match(body)
@@ -100,8 +116,9 @@ def read(message: str, event: Event, context: Context) -> bool:
 
 def _vcenter(found: re.Match[str], event: Event, context: Context) -> None:
     _, moment, kind, level, who, place, text = found.groups()
-    with contextlib.suppress(ParseError):  # the header's time stays
-        event["@timestamp"] = format_time(instant(moment, "UTC"))
+    if "@timestamp" not in event:  # the header's is of the same clock
+        with contextlib.suppress(ParseError):
+            event["@timestamp"] = format_time(instant(moment, "UTC"))
     name = kind.rpartition(".")[2]
     event["event.dataset"] = "vmware.vcenter"
     event["event.code"] = kind
@@ -119,30 +136,73 @@ def _vcenter(found: re.Match[str], event: Event, context: Context) -> None:
 
 
 def _said(text: str, event: Event) -> None:
-    """What sentences say of sign-ins, which hosts and vCenter word alike."""
-    login = _LOGIN.search(text[:2_048])
+    """What sentences say of sign-ins and commands, which hosts and vCenter word alike."""
+    text = text[:8_192]
+    login = _LOGIN.search(text)
     if login is not None:
-        put_user(event, login[1])
-        put_end(event, "source", login[2])
-        goes = login[3] == "out"
-        event |= {"event.category": ["authentication"], "event.type": ["end" if goes else "start"]}
-        event |= {"event.action": "user-logout" if goes else "user-login", "event.outcome": "success"}
-        if login[4] is not None:
-            event["user_agent.original"] = login[4].rstrip("]")
+        _signs(event, login[1], login[2], "logout" if login[3] == "out" else "login", "success")
+        agent = login[4] or login[5]
+        if agent is not None:
+            event["user_agent.original"] = agent.rstrip("])")
         return
-    for pattern, outcome in ((_CANNOT, "failure"), (_REJECTED, "failure"), (_ACCEPTED, "success")):
-        found = pattern.search(text[:2_048])
+    for pattern, outcome in _SENTENCES:
+        found = pattern.search(text)
         if found is not None:
-            put_user(event, found[1])
-            put_end(event, "source", found[2])
-            event |= {"event.category": ["authentication"], "event.type": ["start"], "event.action": "user-login"}
-            event["event.outcome"] = outcome
+            _signs(event, found[1], found[2], "login", outcome)
             return
-    sso = _SSO.search(text[:2_048])
-    if sso is not None:
-        put_user(event, sso[1])
-        event |= {"event.category": ["authentication"], "event.type": ["start"], "event.action": "user-login"}
-        event["event.outcome"] = "failure"
+    _more(text, event)
+
+
+def _more(text: str, event: Event) -> None:
+    fully, known, sso, allowed = (each.search(text) for each in (_FULLY, _KNOWN, _SSO, _ALLOWED))
+    shell, vob = _SHELL.match(text), _VOB.match(text)
+    if fully is not None:
+        _signs(event, f"{fully[2]}\\{fully[1]}", None, "logout" if fully[3] == "out" else "login", "success")
+    elif known is not None:
+        _signs(event, known[1] or known[2], None, "login", "success")
+    elif sso is not None:
+        _signs(event, sso[1], None, "login", "failure")
+    elif allowed is not None:
+        put_user(event, allowed[1])
+        event |= {"event.category": ["iam"], "event.action": "authorization", "almena.vmware.privilege": allowed[2]}
+        event["event.type"] = ["allowed"] if allowed[3] == "True" else ["denied"]
+        event["event.outcome"] = "success" if allowed[3] == "True" else "failure"
+    elif shell is not None:
+        facts = dict(_SHELL_PART.findall(shell[1]))
+        _types(event, facts.get("subject"), facts.get("command"), facts.get("result"))
+    elif vob is not None:
+        event["event.code"] = event["event.action"] = vob[1]
+        _opened(text, event)
+    elif event.get("process.name") in ("shell", "ESXShell") and (typed := _TYPED.match(text)) is not None:
+        _types(event, typed[1], typed[2], None)
+
+
+def _opened(text: str, event: Event) -> None:
+    """A session of a person at the host's shell, which its correlator tells."""
+    session = _SESSION.search(text)
+    if session is not None:
+        put_user(event, session[1])
+        put_end(event, "source", session[2])
+        event |= {"event.category": ["session"], "event.type": ["end" if "closed" in text else "start"]}
+
+
+def _signs(event: Event, who: str, whence: str | None, action: str, outcome: str) -> None:
+    put_user(event, who)
+    put_end(event, "source", whence)
+    event |= {"event.category": ["authentication"], "event.type": ["end" if action == "logout" else "start"]}
+    event |= {"event.action": action, "event.outcome": outcome}
+
+
+def _types(event: Event, who: str | None, command: str | None, result: str | None) -> None:
+    put_user(event, who)
+    event |= {"event.category": ["process"], "event.type": ["start"], "event.action": "command"}
+    if command is not None:
+        event["process.command_line"] = command
+    if result is not None:
+        event["event.outcome"] = "success" if result == "success" else "failure"
+
+
+_SENTENCES = ((_CANNOT, "failure"), (_FAILED, "failure"), (_REJECTED, "failure"), (_ACCEPTED, "success"))
 
 
 FORMAT = Format(name="vmware", dataset="vmware.esxi", read=read, programs=_PROGRAMS)
