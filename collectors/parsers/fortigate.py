@@ -32,6 +32,7 @@ _REFUSED = frozenset(("deny", "denied", "block", "blocked", "dropped", "drop", "
 _LEVELS = {"information": "informational"}
 _ALERTS = frozenset(("virus", "ips", "anomaly", "waf", "dlp", "emailfilter", "botnet"))
 _HASHES = {"md5": "file.hash.md5", "filehash": "file.hash.sha256", "analyticscksum": "file.hash.sha256"}
+_MAIL = frozenset(("statistics", "spam", "virus", "encrypt"))  # types of FortiMail
 _PRODUCTS = {"FM": "FortiManager", "FA": "FortiAnalyzer", "FE": "FortiMail", "FV": "FortiWeb"}
 """Products that write as FortiOS does, by how their serial numbers begin."""
 
@@ -92,6 +93,7 @@ _TEXTS = {
     "vlanid": "network.vlan.id",
     "reason": "event.reason",
     "error_num": "error.code",
+    "message_id": "email.message_id",
     "sni": "tls.client.server_name",
     "cipher": "tls.cipher",
     "kxcurve": "tls.curve",
@@ -138,7 +140,7 @@ def _plan(keys: tuple[str, ...]) -> _Plan:
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read the pairs of a record into the event."""
-    found = pairs.scan(message)
+    found = pairs.scan_commas(message) if message[15:21] == ",time=" else pairs.scan(message)
     if "logid" not in found and "devid" not in found and "log_id" not in found:
         return False
     kind = found.get("type", "")
@@ -164,7 +166,9 @@ def read(message: str, event: Event, context: Context) -> bool:
         _requests(found, event)
     _what(found, kind, event)
     if "device_id" in found:
-        event["observer.product"] = _PRODUCTS.get(found["device_id"][:2], "Fortigate")
+        product = event["observer.product"] = _PRODUCTS.get(found["device_id"][:2], "Fortigate")
+        if product == "FortiMail":
+            event["event.dataset"] = "fortinet.fortimail"
     return True
 
 
@@ -307,8 +311,10 @@ def _what(found: dict[str, str], kind: str, event: Event) -> None:
     if message:
         event["message"] = message
     refused = action.lower() in _REFUSED or action.lower().endswith("_deny")
-    if kind == "event":
-        fortigate_events.read(found, part, action, event)
+    if kind in ("event", "kevent"):
+        fortigate_events.read(found, part, action or get("operation", ""), event)
+    elif kind in _MAIL:
+        fortigate_events.mail(found, kind, event)
     elif kind == "traffic":
         event["event.action"] = action.lower() or part or kind
         event["event.category"] = ["network"]

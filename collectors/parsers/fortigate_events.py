@@ -15,6 +15,8 @@ _DONE = frozenset(("success", "succ", "ok", "up", "start", "down", "stop", "logo
 _CHANGES = {"add": "creation", "delete": "deletion", "edit": "change", "set": "change", "move": "change"}
 # Login from ssh: Failed for ana from 192.0.2.7 port 38654
 _SSH = re.compile(r"Login from ssh: (\w{1,32}) for (\S{1,256}) from (\S{1,64}) port (\d{1,5})", re.ASCII)
+# WebMail: Login for 'ana@mail.example' from 192.0.2.7 failed; WebMail: User ana from 192.0.2.7 logged in.
+_WEBMAIL = re.compile(r"WebMail: (?:Login for|User) '?([^\s']{1,256})'? from ([0-9A-Fa-f.:]{2,64})", re.ASCII)
 _FROM = re.compile(r"[\w-]{1,32}\(([0-9A-Fa-f.:]{2,64})\)", re.ASCII)
 """How an administrator's interface and address are written: `https(192.0.2.7)`, `JSON(192.0.2.7)`."""
 
@@ -40,7 +42,7 @@ def read(found: dict[str, str], part: str, action: str, event: Event) -> None:
         event["event.category"] = ["authentication"]
         event["event.type"] = ["end"] if "logout" in lower or "logoff" in lower else ["start"]
         event.setdefault("event.outcome", "failure" if "fail" in text or "denied" in text else "success")
-    elif found.get("cfgpath") or lower in _CHANGES:
+    elif found.get("cfgpath") or lower in _CHANGES or part == "config":
         event["event.category"] = ["configuration"]
         event["event.type"] = [_CHANGES.get(lower, "change")]
         event.setdefault("event.outcome", "success")
@@ -73,7 +75,12 @@ def _login(found: dict[str, str], text: str, event: Event) -> None:
         put_user(event, user)
         put_end(event, "source", place)
         put_port(event, "source.port", port)
-    elif "event.outcome" not in event:
+        return
+    by_web = _WEBMAIL.match(found.get("msg", ""))
+    if by_web is not None:
+        put_user(event, by_web[1])
+        put_end(event, "source", by_web[2].rstrip("."))
+    if "event.outcome" not in event:
         failed = "fail" in text or "denied" in text or "invalid" in text
         event["event.outcome"] = "failure" if failed else "success"
 
@@ -87,3 +94,19 @@ def _tunnel(action: str, event: Event) -> None:
         event["event.type"] = ["start"]
     elif action in _VPN_IN | _VPN_OUT:
         event["event.outcome"] = "success"
+
+
+def mail(found: dict[str, str], kind: str, event: Event) -> None:
+    """Read what FortiMail tells of a message: who sent it, and what became of it."""
+    get = found.get
+    event["event.category"], event["event.type"] = ["email"], ["info"]
+    event["event.action"] = get("disposition", "").lower() or get("subtype") or kind
+    resolved = get("resolved", "").lower()
+    event["event.outcome"] = {"ok": "success", "fail": "failure"}.get(resolved, "unknown")
+    if name := get("client_name"):
+        event["source.domain"] = name
+        event.setdefault("source.address", name)
+    if (way := {"in": "inbound", "out": "outbound"}.get(get("direction", ""))) is not None:
+        event["email.direction"] = way
+    if kind in ("virus", "spam"):
+        event["event.kind"] = "alert"

@@ -12,6 +12,7 @@ _PAIR = re.compile(
 )
 # The same where nothing is escaped: a value in quotes begins behind one.
 _PLAIN = re.compile(r'([A-Za-z_][A-Za-z0-9_.:-]{0,127}+)="?((?<=")[^"]*+|[^\s"]{0,65536})', re.ASCII)
+_COMMAS = re.compile(r"""([A-Za-z_][A-Za-z0-9_.:-]{0,127}+)=(?:"([^"]*+)"?|'([^']*+)'?|([^,"']{0,65536}))""", re.ASCII)
 _ESCAPE = re.compile(r"\\([\"\\])", re.ASCII)
 
 
@@ -31,4 +32,12 @@ def scan(line: str, at: int = 0) -> dict[str, str]:
         for key, value in found.items():
             if "\\" in value:
                 found[key] = _ESCAPE.sub(r"\1", value)
+    return found
+
+
+def scan_commas(line: str) -> dict[str, str]:
+    """As `scan`, of `key=value,key="value"`."""
+    found = {key: double or single or bare.strip() for key, double, single, bare in reversed(_COMMAS.findall(line))}
+    if len(found) > MAX_FIELDS:
+        raise ParseError(f"more than {MAX_FIELDS} fields")
     return found
