@@ -6,6 +6,7 @@ postfix/smtp[811]: 4F1B2: to=<ana@finanzas.example>, relay=mx.example[203.0.113.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from almena.event import Event
 from collectors.base import Context
@@ -28,17 +29,51 @@ _SASL = re.compile(
     r".{0,512})",
     re.ASCII,
 )
+_IP = r"([0-9A-Fa-f:.]{2,64}|unknown)"
 _REJECT = re.compile(
-    r"(reject|reject_warning|milter-reject|hold|discard|filter|redirect): ([A-Z-]{2,16}) from (\S{1,256}?)\[([0-9A"
-    r"-Fa-f:.]{2,64}|unknown)\]"
-    r"(?::(\d{1,5}))?: (\d{3}[^;]{0,1024});? ?",
+    r"(reject|reject_warning|defer|accept|hold|discard|filter|redirect|prepend|warn|info|header-redirect"
+    rf"|(?:milter|proxy)-[a-z]{{3,16}}): ([A-Z][A-Za-z-]{{2,16}}) from (\S{{0,256}}?)\[{_IP}\](?::(\d{{1,5}}))?"
+    r": ([^;]{1,1024}(?:; client [^;]{1,512})?);? ?",
+    re.ASCII,
+)
+_CONTENT = re.compile(
+    r"(reject|warning|hold|discard|filter|redirect|prepend|info|strip|replace|bcc|(?:milter|proxy)-[a-z]{3,16}): "
+    rf"(?:(?:header|body|mime-header) (.{{0,2048}}) from (\S{{0,256}}?)\[{_IP}\](?::(\d{{1,5}}))?; "
+    r"|[A-Z-]{3,16}: (.{1,1024}?); )"
+    r"(?=from=|proto=)",
+    re.ASCII | re.DOTALL,
+)
+_LIMIT = re.compile(
+    r"warning: (non-SMTP command|Illegal address syntax|[A-Za-z ]{2,32} (?:rate|concurrency) limit exceeded: \d{1,9})"
+    rf" from (\S{{0,256}}?)\[{_IP}\](?::(\d{{1,5}}))?",
+    re.ASCII,
+)
+_NAMED = re.compile(
+    r"warning: hostname (\S{1,256}) (?:does not resolve to address|verification failed)[ :]{1,2}"
+    r"([0-9A-Fa-f:.]{2,64}?)(?::? |$)",
+    re.ASCII,
+)
+_OUTWARD = re.compile(
+    r"(?:delivery temporarily suspended: )?(connect to|SSL_connect error to|certificate verification failed for"
+    r"|lost connection with|conversation with|host|enabling PIX workarounds: .{0,128}? for) "
+    r"(\S{0,256}?)\[([0-9A-Fa-f:.]{2,64})\](?::(\d{1,5}))?:? ?(.{0,1024})",
+    re.ASCII | re.DOTALL,
+)
+_RATE = re.compile(
+    r"statistics: max (?:connection|message|recipient|newtls|auth|command) (?:rate|count) \S{1,32} for "
+    r"\([^\s:]{1,64}:([0-9A-Fa-f:.]{2,64})\)",
+    re.ASCII,
+)
+_LISTED = re.compile(r"addr ([0-9A-Fa-f:.]{2,64}) listed by domain (\S{1,256}) as ", re.ASCII)
+_POLICY = re.compile(
+    r"(?:Policy action=|action=)?([A-Za-z]{2,16})[ ,].{0,512}?\bclient[-_](?:ip|address)=([0-9A-Fa-f:.]{2,64})",
     re.ASCII,
 )
 _TLS = re.compile(r"(?:Anonymous|Trusted|Untrusted|Verified) TLS connection established (from|to) (\S{1,256}?)\[(["
     r"0-9A-Fa-f:.]{2,64})\](?::(\d{1,5}))?:"
                   r" (TLSv?[\d.]{1,8}|SSLv[23]) with cipher (\S{1,128})", re.ASCII)  # fmt: skip
 _SCREEN = re.compile(
-    r"(CONNECT|PASS NEW|PASS OLD|HANGUP|PREGREET|DNSBL|WHITELISTED|ALLOWLISTED|BARE NEWLINE|COMMAND [A-Z ]{1,32}|N"
+    r"(CONNECT|DISCONNECT|ALLOWLIST VETO|WHITELIST VETO|PASS NEW|PASS OLD|HANGUP|PREGREET|DNSBL|WHITELISTED|ALLOWLISTED|BARE NEWLINE|COMMAND [A-Z ]{1,32}|N"
     r"ON-SMTP COMMAND|DENYLISTED"
     r"|BLACKLISTED)(?: \d{1,6})?(?: (?:after|rank|for) [^\s\[]{1,64})?(?: from| for)? ?\[([0-9A-Fa-f:.]{2,64})\]:("
     r"\d{1,5})",
@@ -91,6 +126,8 @@ _DAEMONS = (
         "postdrop",
         "proxymap",
         "policyd-spf",
+        "policy-spf",
+        "sasl-passwd",
     ),
 )
 _INSTANCES = ("postfix/", "postfix-in/", "postfix-out/")
@@ -112,31 +149,11 @@ def read(message: str, event: Event, context: Context) -> bool:
     at = queue.end() if queue else 0
     if queue is not None and queue[1] != "NOQUEUE":
         event["email.local_id"] = queue[1]
-    for pattern, reader in ((_REJECT, _reject), (_SCREEN, _screen), (_TLS, _tls)):
+    for pattern, reader in _READERS:
         found = pattern.match(message, at)
         if found is not None:
             reader(found, message, event)
             return True
-    sasl = _SASL.match(message)
-    if sasl is not None:
-        _peer(event, sasl[1], sasl[2], None)
-        event |= {"event.category": ["authentication", "email"], "event.type": ["start"], "event.action": "sasl-login"}
-        event |= {"event.outcome": "failure", "event.reason": sasl[4], "almena.postfix.mechanism": sasl[3]}
-        user = re.search(r"sasl_username=([^,\s]{1,256})", sasl[4])
-        if user is not None:
-            put_user(event, user[1])
-        return True
-    peer = _PEER.match(message)
-    if peer is not None:
-        client = _CLIENT.match(message, peer.end())
-        if client is not None:
-            _peer(event, client[1], client[2], client[3])
-        event |= {
-            "event.category": ["network", "email"],
-            "event.action": peer[1].partition(" after ")[0].replace(" ", "-").lower(),
-        }
-        event["event.type"] = ["connection", "start"] if peer[1] == "connect" else ["connection", "end"]
-        return True
     if queue is None and not message.startswith(
         ("statistics:", "warning:", "fatal:", "error:", "daemon started", "refreshing")
     ):
@@ -148,6 +165,77 @@ def read(message: str, event: Event, context: Context) -> bool:
     return True
 
 
+def _sasl(found: re.Match[str], message: str, event: Event) -> None:
+    _peer(event, found[1], found[2], None)
+    event |= {"event.category": ["authentication", "email"], "event.type": ["start"], "event.action": "sasl-login"}
+    event |= {"event.outcome": "failure", "event.reason": found[4], "almena.postfix.mechanism": found[3]}
+    user = re.search(r"sasl_username=([^,\s]{1,256})", found[4])
+    if user is not None:
+        put_user(event, user[1])
+
+
+def _connects(found: re.Match[str], message: str, event: Event) -> None:
+    client = _CLIENT.match(message, found.end())
+    if client is not None:
+        _peer(event, client[1], client[2], client[3])
+    event["event.category"] = ["network", "email"]
+    event["event.action"] = found[1].partition(" after ")[0].replace(" ", "-").lower()
+    event["event.type"] = ["connection", "start"] if found[1] == "connect" else ["connection", "end"]
+
+
+def _content(found: re.Match[str], message: str, event: Event) -> None:
+    """What a check of headers, of the body or of a filter behind the server decided."""
+    if found[4] is not None:
+        _peer(event, found[3], found[4], found[5])
+    denied = found[1].removeprefix("milter-").removeprefix("proxy-") in ("reject", "discard")
+    event |= {"event.action": found[1], "event.outcome": "failure" if denied else "success"}
+    event["event.type"] = ["denied"] if denied else ["info"]
+    event["event.reason"] = found[2] or found[6] or ""
+    _pairs(message, found.end(), event)
+
+
+def _limit(found: re.Match[str], message: str, event: Event) -> None:
+    _peer(event, found[2], found[3], found[4])
+    event |= {"event.category": ["network", "email"], "event.type": ["denied"], "log.level": "warning"}
+    event["event.action"] = found[1].partition(" exceeded")[0].replace(" ", "-").lower()
+
+
+def _named(found: re.Match[str], message: str, event: Event) -> None:
+    put_end(event, "source", found[2])
+    event["source.domain"] = found[1]
+    event["event.type"], event["log.level"] = ["error"], "warning"
+
+
+def _outward(found: re.Match[str], message: str, event: Event) -> None:
+    """What went wrong with a server that mail is brought to."""
+    _towards(found, event)
+    event |= {"event.category": ["network", "email"], "event.type": ["error"], "event.outcome": "failure"}
+    if found[5]:
+        event["event.reason"] = found[5]
+
+
+def _towards(found: re.Match[str], event: Event) -> None:
+    put_end(event, "destination", found[3], found[4])
+    if found[2] not in ("", "unknown"):
+        event["destination.domain"] = found[2]
+
+
+def _rate(found: re.Match[str], message: str, event: Event) -> None:
+    put_end(event, "source", found[1])
+
+
+def _listed(found: re.Match[str], message: str, event: Event) -> None:
+    put_end(event, "source", found[1])
+    event |= {"event.action": "dnsbl", "event.reason": message, "almena.postfix.list": found[2]}
+
+
+def _policy(found: re.Match[str], message: str, event: Event) -> None:
+    """What a policy server such as those for SPF and grey lists decided."""
+    put_end(event, "source", found[2])
+    event["event.action"] = found[1].lower()
+    _pairs(message.replace(";", ","), 0, event)
+
+
 def _peer(event: Event, name: str | None, ip: str | None, port: str | None) -> None:
     put_end(event, "source", ip if ip != "unknown" else None, port)
     if name not in (None, "", "unknown"):
@@ -156,14 +244,15 @@ def _peer(event: Event, name: str | None, ip: str | None, port: str | None) -> N
 
 def _reject(found: re.Match[str], message: str, event: Event) -> None:
     _peer(event, found[3], found[4], found[5])
-    denied = found[1] in ("reject", "milter-reject", "discard")
+    denied = found[1].removeprefix("milter-").removeprefix("proxy-") in ("reject", "discard", "defer")
     event |= {
         "event.action": found[1],
         "event.reason": found[6].strip(),
         "event.outcome": "failure" if denied else "success",
     }
     event["event.type"] = ["denied"] if denied else ["info"]
-    event["event.code"] = found[6][:3]
+    if found[6][:3].isdigit():
+        event["event.code"] = found[6][:3]
     _pairs(message, found.end(), event)
 
 
@@ -189,6 +278,9 @@ def _pairs(message: str, at: int, event: Event) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for key, angled, bare in _PAIR.findall(message, at, at + 8_192):
         pairs.setdefault(key, angled or bare)
+    for key, name in (("sender", "from"), ("envelope-from", "from"), ("recipient", "to"), ("receiver", "to")):
+        if pairs.get(key):
+            pairs.setdefault(name, pairs[key])
     if pairs.get("from"):
         event["email.from.address"] = pairs["from"]
     if pairs.get("to"):
@@ -226,7 +318,10 @@ def _mail(message: str, at: int, event: Event) -> None:
         event["event.action"] = f"mail-{status[1]}"
         event["event.outcome"] = _OUTCOMES.get(status[1], "unknown")
         if status[2]:
-            event["event.reason"] = status[2].rstrip(")")
+            event["event.reason"] = status[2]
+            refused = _OUTWARD.match(status[2]) if relay is None else None
+            if refused is not None:
+                _towards(refused, event)
         if "dsn" in pairs:
             event["event.code"] = pairs["dsn"]
         delay = pairs.get("delay", "")
@@ -240,9 +335,28 @@ def _mail(message: str, at: int, event: Event) -> None:
         event["event.action"] = "mail-accepted"
 
 
+_READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str, Event], None]], ...] = (
+    (_REJECT, _reject),
+    (_CONTENT, _content),
+    (_SCREEN, _screen),
+    (_TLS, _tls),
+    (_SASL, _sasl),
+    (_PEER, _connects),
+    (_LIMIT, _limit),
+    (_NAMED, _named),
+    (_OUTWARD, _outward),
+    (_RATE, _rate),
+    (_LISTED, _listed),
+    (_POLICY, _policy),
+)
+
+
 FORMAT = Format(
     name="postfix",
     dataset="postfix.log",
     read=read,
-    programs=tuple(f"{prefix}{name}" for prefix in _INSTANCES for name in (*_DAEMONS, *_SERVICES)),
+    programs=(
+        *(f"{prefix}{name}" for prefix in _INSTANCES for name in (*_DAEMONS, *_SERVICES)),
+        *("policyd-spf", "postgrey"),
+    ),
 )
