@@ -14,22 +14,26 @@ from collectors.parsers.format import Format
 from collectors.parsers.network import put_end, put_user
 
 _SERVICE = re.compile(
-    r"(?:Info: |Warning: |Error: |Debug: )?(imap-login|pop3-login|submission-login|managesieve-login|lmtp-login|au"
+    r"(?:Info: |Warning: |Error: |Debug: )?(imap-urlauth-login|imap-login|pop3-login|submission-login|managesieve-login|lmtp-login|au"
     r"th-worker|auth|imap"
-    r"|pop3|lmtp|lda|managesieve|master|indexer-worker|config|anvil|stats|log|sieve)(?:\(([^)]{0,256})\))?(?:<[^>]"
+    r"|pop3|lmtp|lda|deliver|submission|doveadm|quota-status|managesieve|master|indexer-worker|config|anvil|stats|log|sieve)(?:\(([^)]{0,256})\))?(?:<[^>]"
     r"{0,64}>){0,2}"
     r"(?:\[\d{1,10}\])?: (?:Info: |Warning: |Error: |Debug: )?",
     re.ASCII,
 )
+_SERVICES = ("imap-login", "pop3-login", "managesieve-login", "submission-login", "auth-worker", "lmtp", "deliver")
+"""Those that sign by their own name where the server writes into a file of its own."""
+_LEVEL = re.compile(r"(?:Info|Warning|Error|Debug): ", re.ASCII)
+_CONNECTION = re.compile(r"conn unix:[^:]{0,256}: (?:auth-worker<\d{1,10}>: )?", re.ASCII)
 _LOGIN = re.compile(
-    r"(Login|Logged in|Disconnected|Aborted login|Maximum number of connections|Inactivity|proxy)\b(?:: (?:[A-Z][^"
+    r"(Login(?=: )|Logged in|Disconnected|Aborted login|Login aborted|Maximum number of connections|Inactivity|proxy)\b(?:: (?:[A-Z][^"
     r":(,]{0,128}))?(?: \(([^)]{0,256})\))?",
     re.ASCII,
 )
 _PAIR = re.compile(r"\b(user|method|rip|lip|rport|lport|mpid|session)=(?:<([^>]{0,512})>|([^,\s]{0,512}))", re.ASCII)
 _ATTEMPTS = re.compile(r"auth failed, (\d{1,6}) attempts?", re.ASCII)
 _AUTH = re.compile(
-    r"(pam|passwd-file|sql|ldap|static|passwd|shadow|oauth2|userdb|passdb)\(([^,)]{0,256}),([0-9A-Fa-f:.]{2,64})(?"
+    r"(pam|passwd-file|sql|ldap|lua|policy|login|bsdauth|checkpassword|static|passwd|shadow|oauth2|userdb|passdb)\(([^,)]{0,256}),([0-9A-Fa-f:.]{2,64})(?"
     r":,[^)]{0,128})?\): (.{0,512})",
     re.ASCII,
 )
@@ -43,13 +47,15 @@ _SAVED = re.compile(
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a message of any of the services into the event."""
     service = _SERVICE.match(message)
-    if service is None:
+    signed = event.get("process.name", "")
+    if service is None and signed not in _SERVICES:
         return False
-    body = message[service.end() :]
+    name, who = service.groups() if service is not None else (signed, None)
+    body = message[service.end() :] if service is not None else _LEVEL.sub("", message, count=1)
     event["event.category"], event["event.type"] = ["email"], ["info"]
-    event["event.provider"] = service[1]
-    if service[2]:
-        put_user(event, service[2].partition(",")[0])
+    event["event.provider"] = name
+    if who and not who.isdigit():  # a number is the worker's
+        put_user(event, who.partition(",")[0])
     pairs = {key: angled or bare for key, angled, bare in _PAIR.findall(body, 0, 8_192)}
     if pairs.get("rip"):
         put_end(event, "source", pairs["rip"], pairs.get("rport"))
@@ -59,9 +65,9 @@ def read(message: str, event: Event, context: Context) -> bool:
         put_user(event, pairs["user"])
     if pairs.get("method"):
         event["almena.dovecot.method"] = pairs["method"]
-    if service[1].endswith("-login"):
+    if name.endswith("-login"):
         _login(body, event)
-    elif service[1] in ("auth", "auth-worker"):
+    elif name in ("auth", "auth-worker"):
         _auth(body, event)
     else:
         _session(body, event)
@@ -93,14 +99,18 @@ def _login(body: str, event: Event) -> None:
 
 
 def _auth(body: str, event: Event) -> None:
-    found = _AUTH.match(body)
+    inner = _CONNECTION.match(body)
+    found = _AUTH.match(body, inner.end() if inner else 0)
     if found is None:
         return
-    put_user(event, found[2])
+    put_user(event, found[2] if found[2] != "?" else None)
     put_end(event, "source", found[3])
     event |= {"event.category": ["authentication", "email"], "event.type": ["start"], "event.action": "login"}
     event["event.reason"] = found[4]
-    bad = any(word in found[4].lower() for word in ("fail", "mismatch", "unknown", "invalid", "denied", "not exist"))
+    bad = any(
+        word in found[4].lower()
+        for word in ("fail", "mismatch", "unknown", "invalid", "denied", "not exist", "timed out")
+    )
     event["event.outcome"] = "failure" if bad else "unknown"
 
 
@@ -115,4 +125,4 @@ def _session(body: str, event: Event) -> None:
         event["almena.dovecot.mailbox"] = saved[2].rstrip("'")
 
 
-FORMAT = Format(name="dovecot", dataset="dovecot.log", read=read, programs=("dovecot", "dovecot-auth"))
+FORMAT = Format(name="dovecot", dataset="dovecot.log", read=read, programs=("dovecot", "dovecot-auth", *_SERVICES))

@@ -69,9 +69,11 @@ _POLICY = re.compile(
     r"(?:Policy action=|action=)?([A-Za-z]{2,16})[ ,].{0,512}?\bclient[-_](?:ip|address)=([0-9A-Fa-f:.]{2,64})",
     re.ASCII,
 )
-_TLS = re.compile(r"(?:Anonymous|Trusted|Untrusted|Verified) TLS connection established (from|to) (\S{1,256}?)\[(["
-    r"0-9A-Fa-f:.]{2,64})\](?::(\d{1,5}))?:"
-                  r" (TLSv?[\d.]{1,8}|SSLv[23]) with cipher (\S{1,128})", re.ASCII)  # fmt: skip
+_TLS = re.compile(
+    r"(?:Anonymous|Trusted|Untrusted|Verified) TLS connection established (from|to) (\S{0,256}?)\[([0-9A-Fa-f:.]{2,64})\]"
+    r"(?::(\d{1,5}))?: (TLSv?[\d.]{1,8}|SSLv[23]) with cipher (\S{1,128})",
+    re.ASCII,
+)
 _SCREEN = re.compile(
     r"(CONNECT|DISCONNECT|ALLOWLIST VETO|WHITELIST VETO|PASS NEW|PASS OLD|HANGUP|PREGREET|DNSBL|WHITELISTED|ALLOWLISTED|BARE NEWLINE|COMMAND [A-Z ]{1,32}|N"
     r"ON-SMTP COMMAND|DENYLISTED"
