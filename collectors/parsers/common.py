@@ -48,7 +48,7 @@ def text(raw: bytes) -> str:
 
 def json_object(raw: bytes) -> dict[str, Any]:
     """One JSON object in UTF-8; of equal keys the last counts. Raises ParseError for everything else."""
-    data = _checked(raw).strip(b" \t\r\n")
+    data = _checked(raw).strip(b" \t\r\n").removesuffix(b",")  # an element of a list that is written line by line
     if data.startswith(_BOM_8):
         data = data[3:]
     if not data:

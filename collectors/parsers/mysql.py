@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -20,7 +21,8 @@ from collectors.parsers.network import put_end, put_user
 from collectors.parsers.statements import put_statement
 
 _ERROR = re.compile(
-    r"(\d{4}-\d\d-\d\d[T ] ?\d{1,2}:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?) (\d{1,10})? ?\[([A-Za-z]{3,8})\] "
+    r"(\d{4}-\d\d-\d\d[T ] ?\d{1,2}:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?|\d{6} {1,2}\d{1,2}:\d\d:\d\d)"
+    r" {1,2}(?:(\d{1,20}) )?(?:\[([A-Za-z]{3,8})\] |(?=mysqld|InnoDB:))"
     r"(?:\[(MY-\d{6})\] )?(?:\[([A-Za-z-]{1,32})\] )?",
     re.ASCII,
 )
@@ -49,11 +51,13 @@ _CONNECT = re.compile(
     re.ASCII,
 )
 _AUDIT = re.compile(
-    r"(\d{8} \d\d:\d\d:\d\d),([^,]{0,256}),([^,]{0,256}),([^,]{0,256}),(\d{0,20}),(\d{0,20}),"
+    r"(?:(\d{8} \d\d:\d\d:\d\d),)?([^,]{0,256}),([^,]{0,256}),([^,]{0,256}),(\d{0,20}),(\d{0,20}),"
     r"(CONNECT|DISCONNECT|FAILED_CONNECT|QUERY|QUERY_DDL|QUERY_DML|QUERY_DCL|READ|WRITE|CREATE|ALTER|RENAME|DROP"
     r"|CHANGEUSER),([^,]{0,256}),(.*),(-?\d{0,10})(?:,\w{0,32})?$",
     re.ASCII | re.DOTALL,
 )
+_ATTRIBUTE = re.compile(r"\b([A-Z_]{2,32})=\"([^\"]{0,65536})\"", re.ASCII)
+_ELEMENT = re.compile(r"<([A-Z_]{2,32})>([^<]{0,65536})</", re.ASCII)
 _LEVELS = {"note": "info", "system": "info"}
 
 
@@ -61,22 +65,34 @@ def read(message: str, event: Event, context: Context) -> bool:
     """Read a line of one of the logs into the event; a slow query is several lines."""
     if message.startswith("# ") and ("# User@Host: " in message[:400] or "# Time: " in message[:16]):
         return _slow(message, event, context)
+    if message.startswith("<AUDIT_RECORD"):
+        event |= convert({"audit_record": _tagged(message)}, context)
+        return True
     for pattern, reader in ((_ERROR, _error), (_GENERAL, _general), (_AUDIT, _audit)):
         found = pattern.match(message)
-        if found is not None:
+        if found is not None and (reader is not _audit or found[1] or "@timestamp" in event):
             reader(found, message, event, context)
             return True
     return False
 
 
+def _tagged(message: str) -> dict[str, str]:
+    """A record of the audit in XML, of the older form with attributes and the newer with elements."""
+    pairs = (_ATTRIBUTE.findall(message, 0, 200_000) + _ELEMENT.findall(message, 0, 200_000))[:64]
+    return {name.lower(): html.unescape(value) for name, value in pairs}
+
+
 def _error(line: re.Match[str], message: str, event: Event, context: Context) -> None:
     moment, thread, level, code, part = line.groups()
     written = moment.replace("  ", " 0")
+    if written[:6].isdigit():
+        written = _dated(written[:6], written[7:])
     event["@timestamp"] = format_time(instant(written, context.zone))
     event["event.dataset"] = "mysql.error"
-    event["log.level"] = _LEVELS.get(level.lower(), level.lower())
+    level = (level or "note").lower()
+    event["log.level"] = _LEVELS.get(level, level)
     event["event.category"] = ["database"]
-    event["event.type"] = ["error"] if level.lower() in ("error", "warning") else ["info"]
+    event["event.type"] = ["error"] if level in ("error", "warning") else ["info"]
     event["message"] = body = message[line.end() :]
     put(event, "event.code", code)
     put(event, "event.provider", part)
@@ -157,8 +173,9 @@ def _slow(message: str, event: Event, context: Context) -> bool:
 def _audit(line: re.Match[str], message: str, event: Event, context: Context) -> None:
     """A record of MariaDB's audit plugin, which Percona and Amazon's servers write too."""
     moment, server, user, host, connection, _, operation, database, detail, code = line.groups()
-    stamp = f"{moment[:4]}-{moment[4:6]}-{moment[6:8]}T{moment[9:]}"
-    event["@timestamp"] = format_time(instant(stamp, context.zone))
+    if moment is not None:
+        stamp = f"{moment[:4]}-{moment[4:6]}-{moment[6:8]}T{moment[9:]}"
+        event["@timestamp"] = format_time(instant(stamp, context.zone))
     event["event.dataset"] = "mysql.audit"
     event["almena.database.server"] = server
     event["almena.database.session"] = connection
@@ -213,6 +230,8 @@ def convert(document: dict[str, Any], context: Context) -> Event:
         _who(event, user, host, database)
         event |= {"event.category": ["database"], "event.type": ["info"], "event.action": name}
         event["event.outcome"] = "failure" if failed else "success"
+    if "class" in facts:
+        event["event.action"] = f"mysql-{name}"
     query = value_at(facts, "general_data.query") or facts.get("sqltext") or value_at(facts, "query_data.query")
     if query:
         put_statement(event, as_text(query))
@@ -225,6 +244,7 @@ FORMAT = Format(
     dataset="mysql.error",
     read=read,
     programs=("mysqld", "mariadbd", "mysql-server_auditing"),
+    begins=("<AUDIT_RECORD",),
     convert=convert,
     fits=fits,
     words=False,

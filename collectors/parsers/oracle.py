@@ -6,6 +6,7 @@ ORA_AUDIT ... CLIENT USER:[6] 'oracle' ACTION :[7] 'CONNECT' DATABASE USER:[1] '
 
 from __future__ import annotations
 
+import html
 import re
 
 from almena.clock import format_time
@@ -24,6 +25,28 @@ _TIME = re.compile(
     r"|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)?))",
     re.ASCII,
 )
+_SHORT = re.compile(r"\b([A-Z][A-Z_$]{1,31}): ?\"([^\"]{0,8192})\"", re.ASCII)
+_TAGS = re.compile(r"<([A-Za-z_]{2,32})>([^<]{0,65536})</", re.ASCII)
+_XML = {
+    "DB_User": "USERID",
+    "OS_User": "OS$USERID",
+    "Userhost": "USERHOST",
+    "Comment_Text": "COMMENT$TEXT",
+    "Action": "ACTION",
+    "Returncode": "RETURNCODE",
+    "Object_Name": "OBJ$NAME",
+    "Object_Schema": "OBJ$CREATOR",
+    "Sql_Text": "SQLTEXT",
+    "Session_Id": "SESSIONID",
+    "Extended_Timestamp": "TIME",
+}
+_SAME = {"RETCODE": "RETURNCODE", "OBJNAME": "OBJ$NAME", "SCHEMA": "OBJ$CREATOR", "SESID": "SESSIONID"}
+_LISTENER = re.compile(
+    r"(\d\d)-([A-Z]{3})-(\d{4}) (\d\d:\d\d:\d\d)(?:\.\d{1,9})? \* (\(CONNECT_DATA=.{0,4096}?\)) \* "
+    r"(?:(\(ADDRESS=.{0,512}?\)) \* )?(\w{1,32}) \* (?:(\S{1,256}) \* )?(\d{1,6})$",
+    re.ASCII,
+)
+_CALLER = re.compile(r"\(CID=.{0,1024}?\(USER=([^)]{1,128})\)", re.ASCII)
 _ADDRESS = re.compile(r"\(HOST=([^)\s]{1,256})\)(?:\(PORT=(\d{1,5})\))?", re.ASCII)
 _MOST = 64
 ACTIONS = {
@@ -102,10 +125,13 @@ _REASONS = {
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a record, one line or the several lines of an audit file, into the event."""
-    fields = _fields(message)
+    listener = _LISTENER.match(message)
+    if listener is not None:
+        return _listener(listener, event, context)
+    fields = _tagged(message) if message.startswith("<AuditRecord>") else _fields(message) or _short(message)
     if not fields or not ({"ACTION", "USERID", "DATABASE USER", "DBUSER"} & fields.keys()):
         return False
-    time = _TIME.match(message)
+    time = _TIME.match(fields.get("TIME") or message)
     if time is not None:
         event["@timestamp"] = format_time(_moment(time, context))
     code = fields.get("RETURNCODE") or fields.get("STATUS") or fields.get("RETURN_CODE") or "0"
@@ -148,6 +174,8 @@ def _who(fields: dict[str, str], event: Event) -> None:
     address = _ADDRESS.search(" ".join(fields.get(name, "") for name in ("COMMENT$TEXT", "COMMENT", "CLIENT ADDRESS")))
     if address is not None:
         put_end(event, "source", address[1], address[2])
+    elif (client := given(fields.get("CLIENT ADDRESS"))) is not None and "(" not in client:
+        put_end(event, "source", client)
     elif host is not None:
         put_end(event, "source", host.rpartition("\\")[2])
     for name, field in (
@@ -163,6 +191,37 @@ def _who(fields: dict[str, str], event: Event) -> None:
         if value is not None and value != "NONE":
             event[f"almena.database.{field}"] = value[:8_000]
     put(event, "user.target.name", fields.get("AUTH$GRANTEE"))
+
+
+def _listener(found: re.Match[str], event: Event, context: Context) -> bool:
+    """What the listener was asked for, by whom, and whether it did it."""
+    day, month, year, clock, data, place, action, service, code = found.groups()
+    if month.title() not in MONTHS:
+        raise ParseError("a month that does not exist", 0)
+    event["@timestamp"] = format_time(local(int(year), MONTHS[month.title()], int(day), clock, zone_of(context.zone)))
+    event |= {"event.dataset": "oracle.listener", "event.category": ["network", "database"], "event.action": action}
+    event["event.type"] = ["connection", "start"] if action == "establish" else ["info"]
+    event["event.outcome"] = "success" if code == "0" else "failure"
+    if code != "0":
+        event["event.code"] = f"TNS-{code.zfill(5)}"
+    address, caller = _ADDRESS.search(place or ""), _CALLER.search(data)
+    if address is not None:
+        put_end(event, "source", address[1], address[2])
+    if caller is not None:
+        put_user(event, caller[1])
+    put(event, "almena.database.name", service)
+    return True
+
+
+def _tagged(message: str) -> dict[str, str]:
+    """A record of the XML files."""
+    pairs = (_TAGS.findall(message, 0, 200_000))[: 2 * _MOST]
+    return {_XML[name]: html.unescape(value) for name, value in pairs if name in _XML}
+
+
+def _short(message: str) -> dict[str, str]:
+    """A record of the unified audit over syslog: values in quotes, without their lengths."""
+    return {_SAME.get(name, name): value for name, value in _SHORT.findall(message, 0, 65_536)[:_MOST]}
 
 
 def _fields(message: str) -> dict[str, str]:
@@ -201,6 +260,6 @@ FORMAT = Format(
     dataset="oracle.database_audit",
     read=read,
     programs=("oracle",),
-    begins=("Oracle Audit[", "Oracle Unified Audit[", "LENGTH: ", "LENGTH : ", 'LENGTH:"'),
+    begins=("<AuditRecord>", "Oracle Audit[", "Oracle Unified Audit[", "LENGTH: ", "LENGTH : ", 'LENGTH:"'),
     words=False,
 )
