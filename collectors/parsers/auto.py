@@ -75,6 +75,8 @@ def _line(line: str, context: Context) -> tuple[str, Event] | None:
     try:
         if not formats.known(line, 0) and header.begins(line):
             at = header.read(line, event, context, formats.known)
+        elif line[0] != "<":
+            at = header.signed(line, event, formats.PROGRAMS)
     except ParseError:
         event, at = {}, 0
     found = formats.recognise(line, at, event, context)

@@ -14,9 +14,9 @@ from collectors.parsers.format import Format
 from collectors.parsers.network import put_end, put_user
 
 _SERVICE = re.compile(
-    r"(?:Info: |Warning: |Error: |Debug: )?(imap-urlauth-login|imap-login|pop3-login|submission-login|managesieve-login|lmtp-login|au"
-    r"th-worker|auth|imap"
-    r"|pop3|lmtp|lda|deliver|submission|doveadm|quota-status|managesieve|master|indexer-worker|config|anvil|stats|log|sieve)(?:\(([^)]{0,256})\))?(?:<[^>]"
+    r"(?:Info: |Warning: |Error: |Debug: )?(imap-urlauth-login|imap-login|pop3-login|submission-login|managesieve-login"
+    r"|lmtp-login|auth-worker|auth|imap|pop3|lmtp|lda|deliver|submission|doveadm|quota-status|managesieve"
+    r"|master|indexer-worker|config|anvil|stats|log|sieve)(?:\(([^)]{0,256})\))?(?:<[^>]"
     r"{0,64}>){0,2}"
     r"(?:\[\d{1,10}\])?: (?:Info: |Warning: |Error: |Debug: )?",
     re.ASCII,
@@ -26,14 +26,16 @@ _SERVICES = ("imap-login", "pop3-login", "managesieve-login", "submission-login"
 _LEVEL = re.compile(r"(?:Info|Warning|Error|Debug): ", re.ASCII)
 _CONNECTION = re.compile(r"conn unix:[^:]{0,256}: (?:auth-worker<\d{1,10}>: )?", re.ASCII)
 _LOGIN = re.compile(
-    r"(Login(?=: )|Logged in|Disconnected|Aborted login|Login aborted|Maximum number of connections|Inactivity|proxy)\b(?:: (?:[A-Z][^"
+    r"(Login(?=: )|Logged in|Disconnected|Aborted login|Login aborted"
+    r"|Maximum number of connections|Inactivity|proxy)\b(?:: (?:[A-Z][^"
     r":(,]{0,128}))?(?: \(([^)]{0,256})\))?",
     re.ASCII,
 )
 _PAIR = re.compile(r"\b(user|method|rip|lip|rport|lport|mpid|session)=(?:<([^>]{0,512})>|([^,\s]{0,512}))", re.ASCII)
 _ATTEMPTS = re.compile(r"auth failed, (\d{1,6}) attempts?", re.ASCII)
 _AUTH = re.compile(
-    r"(pam|passwd-file|sql|ldap|lua|policy|login|bsdauth|checkpassword|static|passwd|shadow|oauth2|userdb|passdb)\(([^,)]{0,256}),([0-9A-Fa-f:.]{2,64})(?"
+    r"(pam|passwd-file|sql|ldap|lua|policy|login|bsdauth|checkpassword"
+    r"|static|passwd|shadow|oauth2|userdb|passdb)\(([^,)]{0,256}),([0-9A-Fa-f:.]{2,64})(?"
     r":,[^)]{0,128})?\): (.{0,512})",
     re.ASCII,
 )

@@ -63,6 +63,8 @@ class Format:
         at = 0
         if not self.known(line, 0) and header.begins(line):
             at = header.read(line, event, context, self.known)
+        elif line[0] != "<":
+            at = header.signed(line, event, self.programs)
         found = None
         if at and line[0].isdigit() and event.get("process.name") not in self.programs:
             found = self.message(line, 0, {}, context)  # what begins with a time may be no syslog header

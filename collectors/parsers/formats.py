@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from almena.errors import ParseError
@@ -157,6 +158,10 @@ _DOCUMENTS = tuple(each for each in FORMATS if each.fits is not None)
 
 ALONE = tuple(each for each in FORMATS if each.read is not None and not (each.programs and each.words))
 """Formats whose lines stand in files of their own, without a syslog header."""
+
+
+PROGRAMS: Container[str] = _PROGRAMS
+"""The names by which programs of known formats sign."""
 
 
 def known(line: str, at: int) -> bool:

@@ -11,7 +11,7 @@ habits are read: ISO times, milliseconds, a year, Cisco's `*` and sequence numbe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import lru_cache
 
 from almena.clock import DAY, format_time, to_datetime
@@ -90,6 +90,22 @@ Known = Callable[[str, int], object]
 def begins(line: str) -> bool:
     """Whether the line begins as syslog does: with a priority or a time, or as Cisco's devices do."""
     return line[0] == "<" or any(each.match(line) for each in (_BSD, _ISO, _SOPHOS)) or cisco_header.begins(line)
+
+
+def signed(line: str, event: Event, programs: Container[str]) -> int:
+    """Read a program's name that a line begins with and nothing before it, and return where its message begins.
+
+    So lines look of which a relay took the header off; 0 when there is none of `programs`.
+    """
+    tag = _TAG.match(line)
+    if tag is None or tag[1] not in programs or not line.startswith(": ", tag.end() - 2):
+        return 0
+    event["log.syslog.appname"] = event["process.name"] = tag[1]
+    if tag[2] is not None:
+        event["log.syslog.procid"] = tag[2]
+        if (pid := number(tag[2])) is not None:
+            event["process.pid"] = pid
+    return tag.end()
 
 
 def read(line: str, event: Event, context: Context, known: Known) -> int:

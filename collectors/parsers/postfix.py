@@ -70,12 +70,14 @@ _POLICY = re.compile(
     re.ASCII,
 )
 _TLS = re.compile(
-    r"(?:Anonymous|Trusted|Untrusted|Verified) TLS connection established (from|to) (\S{0,256}?)\[([0-9A-Fa-f:.]{2,64})\]"
+    r"(?:Anonymous|Trusted|Untrusted|Verified) TLS connection established "
+    r"(from|to) (\S{0,256}?)\[([0-9A-Fa-f:.]{2,64})\]"
     r"(?::(\d{1,5}))?: (TLSv?[\d.]{1,8}|SSLv[23]) with cipher (\S{1,128})",
     re.ASCII,
 )
 _SCREEN = re.compile(
-    r"(CONNECT|DISCONNECT|ALLOWLIST VETO|WHITELIST VETO|PASS NEW|PASS OLD|HANGUP|PREGREET|DNSBL|WHITELISTED|ALLOWLISTED|BARE NEWLINE|COMMAND [A-Z ]{1,32}|N"
+    r"(CONNECT|DISCONNECT|ALLOWLIST VETO|WHITELIST VETO|PASS NEW|PASS OLD|HANGUP|PREGREET|DNSBL"
+    r"|WHITELISTED|ALLOWLISTED|BARE NEWLINE|COMMAND [A-Z ]{1,32}|N"
     r"ON-SMTP COMMAND|DENYLISTED"
     r"|BLACKLISTED)(?: \d{1,6})?(?: (?:after|rank|for) [^\s\[]{1,64})?(?: from| for)? ?\[([0-9A-Fa-f:.]{2,64})\]:("
     r"\d{1,5})",

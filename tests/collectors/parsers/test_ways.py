@@ -52,3 +52,15 @@ def test_headers_change_nothing(name: str, header: str) -> None:
     line = f"{HEADERS[header]}{BARE[name]}".encode()
     for parser in (name, "auto") if header == "none" else (name, "syslog", "auto"):
         assert essence(PARSERS[parser](line, CONTEXT)) == expected, parser
+
+
+def test_a_line_whose_header_a_relay_took_off_is_known_by_its_program() -> None:
+    line = b"postfix/smtpd[811]: connect from unknown[203.0.113.9]"
+    for parser in ("auto", "postfix"):
+        event = PARSERS[parser](line, CONTEXT)
+        assert (event["process.name"], event["process.pid"]) == ("postfix/smtpd", 811)
+        assert (event["event.action"], event["source.ip"]) == ("connect", "203.0.113.9")
+
+
+def test_a_line_that_a_stranger_signs_stays_what_it_is() -> None:
+    assert PARSERS["auto"](b"nobody[811]: connect from unknown[203.0.113.9]", CONTEXT)["event.dataset"] == "unknown"
