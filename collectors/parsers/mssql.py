@@ -19,12 +19,24 @@ from collectors.parsers.network import put_end, put_user
 from collectors.parsers.statements import put_statement
 
 _LINE = re.compile(
-    r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,7}) {1,2}([A-Za-z][A-Za-z0-9 ()_-]{0,30}?)(?: {2,}|\t| (?=[A-Z]))", re.ASCII
+    r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,7}) {1,2}([A-Za-z][A-Za-z0-9 ó()_-]{0,30}?)(?: {2,}|\t| (?=[A-Z]))",
+    re.ASCII,
 )
-_LOGIN = re.compile(r"Login (succeeded|failed) for user '([^']{0,256})'", re.ASCII)
-_CLIENT = re.compile(r"\[CLIENT: ([^\]]{1,64})\]", re.ASCII)
-_ERROR = re.compile(r"Error: (\d{1,6}), Severity: (\d{1,2}), State: (\d{1,3})", re.ASCII)
-_REASON = re.compile(r"Reason: (.{1,512}?)(?: \[CLIENT: |$)", re.ASCII)
+_LOGIN = re.compile(
+    r"(?:Login (succeeded|failed) for user|(Error de inicio de sesión|Inicio de sesión correcto) "
+    r"(?:de|del|para el|para) ?usuario) '([^']{0,256})'",
+    re.ASCII,
+)
+_CLIENT = re.compile(r"\[CLIENTE?: ([^\]]{1,64})\]", re.ASCII)
+_ERROR = re.compile(r"Error: (\d{1,6}), (?:Severity|[Gg]ravedad): (\d{1,2}), (?:State|[Ee]stado): (\d{1,3})", re.ASCII)
+_REASON = re.compile(r"(?:Reason|Motivo): (.{1,512}?)(?: \[CLIENTE?: |$)", re.ASCII)
+_OPTION = re.compile(
+    r"Configuration option '([^']{1,64})' changed from (-?\d{1,12}) to (-?\d{1,12})"
+    r"|La opción de configuración '([^']{1,64})' (?:ha cambiado|cambió) de (-?\d{1,12}) a (-?\d{1,12})",
+    re.ASCII,
+)
+_SOURCES = ("spid", "Server", "Logon", "Backup", "Servidor", "Inicio de sesi", "Copia de seguridad")
+"""What stands behind the time; a server in Spanish writes its own words."""
 
 ACTIONS: dict[str, tuple[str, list[str], list[str], str]] = {
     "LGIS": ("login-succeeded", ["authentication", "database"], ["start"], "success"),
@@ -75,7 +87,7 @@ def read(message: str, event: Event, context: Context) -> bool:
     body = message[line.end() :].strip()
     login, error = _LOGIN.match(body), _ERROR.match(body)
     # The time, a word and text are little: without a word that only this server uses it is another's log.
-    if login is None and error is None and not line[2].startswith(("spid", "Server", "Logon", "Backup")):
+    if login is None and error is None and not line[2].startswith(_SOURCES):
         return False
     event["@timestamp"] = format_time(instant(line[1], context.zone))
     event |= {
@@ -85,18 +97,25 @@ def read(message: str, event: Event, context: Context) -> bool:
         "message": body,
     }
     if login is not None:
-        failed = login[1] == "failed"
+        failed = login[1] == "failed" or (login[2] or "").startswith("Error")
         event |= {"event.category": ["authentication", "database"], "event.type": ["start"]}
-        event |= {"event.action": f"login-{login[1]}", "event.outcome": "failure" if failed else "success"}
-        put_user(event, login[2])
+        event |= {
+            "event.action": f"login-{'failed' if failed else 'succeeded'}",
+            "event.outcome": "failure" if failed else "success",
+        }
+        put_user(event, login[3])
         reason = _REASON.search(body)
         if reason is not None:
             event["event.reason"] = reason[1]
         client = _CLIENT.search(body)
-        if client is not None and client[1] not in ("<local machine>", "<named pipe>"):
+        if client is not None and client[1][0] != "<":  # such as <local machine>
             put_end(event, "source", client[1])
     elif error is not None:
         event |= {"event.type": ["error"], "event.code": error[1], "event.severity": int(error[2])}
+    elif (option := _OPTION.match(body)) is not None:
+        event |= {"event.category": ["configuration", "database"], "event.type": ["change"]}
+        event |= {"event.action": "configuration-changed", "event.outcome": "success"}
+        event["almena.database.object"] = option[1] or option[4]
     return True
 
 
