@@ -38,6 +38,11 @@ _FTP = (
 _REFUSED = "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri {}sc-status s-siteid s-reason s-queuename"
 
 
+@lru_cache(maxsize=4_096)
+def _second(day: str, clock: str) -> str:
+    return format_time(instant(f"{day}T{clock}", "UTC"))
+
+
 @lru_cache(maxsize=256)
 def _names(line: str) -> tuple[str, ...]:
     return tuple(line.removeprefix(_FIELDS).split())
@@ -135,7 +140,7 @@ def _facts(facts: dict[str, str], event: Event, context: Context) -> None:
 
     day, clock = cell("date"), cell("time")
     if day is not None and clock is not None:
-        event["@timestamp"] = format_time(instant(f"{day}T{clock}", "UTC"))
+        event["@timestamp"] = _second(day, clock)
     event |= {"event.category": ["web", "network"], "event.type": ["access"], "network.transport": "tcp"}
     put_end(event, "source", cell("c-ip"), cell("c-port"))
     put_end(event, "destination", cell("s-ip"), cell("s-port"))
