@@ -84,6 +84,11 @@ def _kerberos(facts: dict[str, Any], event: Event) -> None:
         event["user.domain"] = realm
     put(event, "event.reason", facts.get("error_msg"))
     put(event, "almena.zeek.service", facts.get("service"))
+    put(event, "almena.zeek.cipher", facts.get("cipher"))
+
+
+def _dce_rpc(facts: dict[str, Any], event: Event) -> None:
+    put(event, "almena.zeek.service", facts.get("endpoint"))
 
 
 def _ftp(facts: dict[str, Any], event: Event) -> None:
@@ -234,7 +239,7 @@ READERS: dict[str, Reader] = {
     "smb_mapping": _protocol("smb", more=_smb),
     "smb_cmd": _protocol("smb", action=("command",), user="username", outcome=_word("status", "success"),
                          more=_smb_command),
-    "dce_rpc": _protocol("dce_rpc", action=("operation",)),
+    "dce_rpc": _protocol("dce_rpc", action=("operation",), more=_dce_rpc),
     "sip": _protocol("sip", "udp", action=("method",), outcome=_sip_outcome, more=_sip),
     "snmp": _protocol("snmp", "udp"),
     "socks": _protocol("socks", outcome=_word("status", "succeeded"), more=_socks),

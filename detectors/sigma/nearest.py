@@ -116,7 +116,7 @@ def other_names(rule: Rule, ruleset: RuleSet | None = None) -> dict[str, list[st
     for written in _written(rule.document.get("detection")):
         try:
             mapped = field(written, rule.logsource)
-        except RuleError:  # one name that became several fields
+        except RuleError:  # a name that became none
             continue
         if native:
             found.setdefault(written, []).extend(dict.fromkeys([mapped, _DATA + written]))

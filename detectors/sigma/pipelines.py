@@ -35,7 +35,7 @@ class Mapping:
         return rule
 
     def _field(self, name: str, logsource: LogSource) -> str:
-        """What a field of a rule of `logsource` is called in events."""
+        """What events call a field of a rule of `logsource`; of several names the last, which is our own parsers'."""
         if not self._pipeline.items:
             return name
         item = SigmaDetectionItem(name, [], [SigmaString("x")])
@@ -46,8 +46,10 @@ class Mapping:
         )
         self._pipeline.apply(rule)
         mapped = rule.detection.detections["x"].detection_items[0]
-        if not isinstance(mapped, SigmaDetectionItem) or mapped.field is None:
-            raise RuleError(f"{name} is mapped to several fields and cannot be grouped by")
+        while isinstance(mapped, SigmaDetection):
+            mapped = mapped.detection_items[-1]
+        if mapped.field is None:
+            raise RuleError(f"{name} is mapped to no field and cannot be grouped by")
         return mapped.field
 
 

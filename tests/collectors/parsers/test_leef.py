@@ -79,7 +79,7 @@ def test_attributes_are_told_apart_by_any_delimiter(header: str, between: str) -
         assert event["message"] == "con espacios"
 
 
-@given(value=st.text(st.characters(blacklist_characters="\t\r\n\x00", blacklist_categories=("Cs",)), max_size=60))
+@given(value=st.text(st.characters(exclude_characters="\t\r\n\x00", exclude_categories=["Cs"]), max_size=60))
 @settings(max_examples=80)
 def test_a_value_passes_for_no_other_attribute(value: str) -> None:
     event = parse(f"LEEF:1.0|V|P|1|1|msg={value} src=203.0.113.66^dst=203.0.113.66\tsrc=10.0.0.5\tdst=198.51.100.7")

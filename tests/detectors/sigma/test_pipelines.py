@@ -80,17 +80,17 @@ def mapped(mapping: Mapping, source: str, name: str) -> str:
         ("*/network/dns", {"dns.question.name": "dns.question.name", "dns.response.code": "dns.response_code"}),
         (
             "zeek/*/conn",
-            {"id.orig_h": "source.ip", "conn_state": "zeek.connection.state", "proto": "network.transport"},
+            {"id.orig_h": "source.ip", "conn_state": "almena.zeek.conn_state", "proto": "network.transport"},
         ),
         ("zeek/*/dns", {"query": "dns.question.name", "rejected": "zeek.dns.rejected", "Z": "zeek.dns.Z"}),
         ("zeek/*/http", {"uri": "url.original", "c-uri": "url.original", "post_body": "zeek.http.post_body"}),
         ("zeek/*/ssl", {"server_name": "tls.client.server_name", "ja3": "tls.client.ja3", "cipher": "tls.cipher"}),
         ("zeek/*/files", {"sha256": "file.hash.sha256", "filename": "file.name", "source": "zeek.files.source"}),
-        ("zeek/*/smb_files", {"name": "zeek.smb_files.name", "path": "zeek.smb_files.path"}),
-        ("zeek/*/kerberos", {"cipher": "zeek.kerberos.cipher", "service": "zeek.kerberos.service"}),
+        ("zeek/*/smb_files", {"name": "file.name", "path": "file.path"}),
+        ("zeek/*/kerberos", {"error_msg": "zeek.kerberos.error_msg"}),
         ("zeek/*/rdp", {"id.orig_h": "source.ip", "cookie": "zeek.rdp.cookie"}),
-        ("zeek/*/x509", {"certificate.serial": "zeek.x509.certificate.serial"}),
-        ("zeek/*/dce_rpc", {"endpoint": "zeek.dce_rpc.endpoint", "operation": "zeek.dce_rpc.operation"}),
+        ("zeek/*/x509", {"certificate.version": "zeek.x509.certificate.version"}),
+        ("zeek/*/dce_rpc", {"rtt": "zeek.dce_rpc.rtt"}),
         (
             "aws/*/cloudtrail",
             {
@@ -98,7 +98,7 @@ def mapped(mapping: Mapping, source: str, name: str) -> str:
                 "requestParameters.userName": "aws.cloudtrail.flattened.request_parameters.userName",
             },
         ),
-        ("azure/*/signinlogs", {"userAgent": "user_agent.original"}),
+        ("azure/*/signinlogs", {"ResultType": "event.code", "userAgent": "user_agent.original"}),
         ("okta/*/okta", {"legacyEventType": "almena.okta.legacy_event_type"}),
         (
             "kubernetes/application/audit",
@@ -234,6 +234,14 @@ RAW = {
         ),
         "{product: fortigate, service: event}",
         "{action: Add, cfgpath: system.admin}",
+    ),
+    "zeek": (
+        (
+            b'{"_path":"dce_rpc","ts":1795376040.0,"uid":"C1","id.orig_h":"10.0.0.5","id.orig_p":1,"id.resp_h":"10.0.0.9",'
+            b'"id.resp_p":445,"endpoint":"svcctl","operation":"CreateServiceA"}'
+        ),
+        "{product: zeek, service: dce_rpc}",
+        "{endpoint: svcctl, operation: CreateServiceA, id.orig_h: 10.0.0.5, uid: C1}",
     ),
     "checkpoint": (
         b'[action:"Accept"; src:"10.0.0.5"; dst:"203.0.113.7"; s_port:"4"; service:"21"; product:"Firewall"]',
