@@ -8,14 +8,20 @@ from typing import BinaryIO
 
 _BLOCK = 1 << 16
 _ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*(?:[{\]]|$)")
+_ENVELOPE = re.compile(
+    rb'(?:\xef\xbb\xbf)?[ \t\r\n]*\{[ \t\r\n]*"(?:Records|records|value)"[ \t\r\n]*:[ \t\r\n]*(?=\[)'
+)
+"""How clouds wrap the array in their files: CloudTrail's in S3, Azure's in storage accounts."""
 _STRUCTURE = re.compile(rb'["\[\]{},]')
 _END_OF_TEXT = re.compile(rb'["\\]')
 _SPACE = b" \t\r\n"
 
 
 def begins(head: bytes) -> bool:
-    """Whether a file that begins with `head` is an array of objects, and no log whose lines begin with a bracket."""
-    return _ARRAY.match(head) is not None
+    """Whether a file that begins with `head` is an array of objects, alone or as the one field of an object, and no log
+    whose lines begin with a bracket."""
+    envelope = _ENVELOPE.match(head)
+    return _ARRAY.match(head, envelope.end() if envelope is not None else 0) is not None
 
 
 def elements(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes]]:
@@ -26,12 +32,18 @@ def elements(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes]]:
     """
     splitter = _Splitter(longest)
     number = 0
-    while block := file.read(_BLOCK):
+    block = file.read(_BLOCK)
+    envelope = _ENVELOPE.match(block)
+    if envelope is not None:
+        block = b" " * envelope.end() + block[envelope.end() :]
+    while block:
         for offset, data in splitter.feed(block):
             number += 1
             yield number, offset, data
-    for offset, data in splitter.end():
-        yield number + 1, offset, data
+        block = file.read(_BLOCK)
+    if envelope is None or splitter.within:  # what closes the object is no element
+        for offset, data in splitter.end():
+            yield number + 1, offset, data
 
 
 class _Splitter:
@@ -45,6 +57,11 @@ class _Splitter:
         self._depth = 0
         self._quoted = False
         self._escaped = False  # the block ended behind a backslash
+
+    @property
+    def within(self) -> bool:
+        """Whether an array is open."""
+        return self._depth > 0
 
     def feed(self, block: bytes) -> Iterator[tuple[int, bytes]]:
         """The elements that are complete now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from almena.clock import format_time
+from almena.clock import MINUTE, format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
@@ -30,7 +30,9 @@ _HEADER = re.compile(r"CEF: ?(\d{1,3})" + r"\|((?:[^\\|]++|\\.){0,2048})" * 6 + 
 _KEY = re.compile(r"(?:^|(?<=\s))([A-Za-z0-9_][A-Za-z0-9_.\[\]-]{0,127})=", re.ASCII)
 _ESCAPE = re.compile(r"\\(.)", re.ASCII | re.DOTALL)
 _WRITTEN = re.compile(
-    r"(?:([A-Z][a-z]{2}) (\d{1,2})(?:,)? (?:(\d{4}) )?(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?: ([A-Z]{2,5}))?)$", re.ASCII
+    r"([A-Z][a-z]{2}) (\d{1,2}),? (?:(\d{4}) )?(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?"
+    r"(?: ([A-Z]{2,5})?(?:([+-]\d\d):?(\d\d))?)?$",
+    re.ASCII,
 )
 _MOST = 1_024
 _WORDS = {"unknown": 21, "low": 21, "medium": 47, "high": 73, "very-high": 99}
@@ -168,9 +170,10 @@ def moment_of(written: str, context: Context) -> int | None:
     try:
         if found is None:
             return instant(written[:64], context.zone) if written[:4].isdigit() else None
-        month, day, year, clock, part, zone = found.groups()
-        where = "UTC" if zone in ("UTC", "GMT", "Z") else context.zone
-        return _written(month, day, int(year or 0) or _year(context), clock, where) + fraction(part)
+        month, day, year, clock, part, zone, hours, minutes = found.groups()
+        where = "UTC" if zone in ("UTC", "GMT", "Z") or hours else context.zone
+        away = (int(hours) * 60 + int(f"{hours[0]}{minutes}")) * MINUTE if hours else 0
+        return _written(month, day, int(year or 0) or _year(context), clock, where) + fraction(part) - away
     except ParseError:
         return None
 

@@ -70,6 +70,8 @@ _SOPHOS = re.compile(r"(\d{4}):(\d{1,2}):(\d{1,2})-(\d\d:\d\d:\d\d) ", re.ASCII)
 _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
+_VMWARE = re.compile(r"(?:In|Wa|Er|No|Db|Cr|Al|Em)\(\d{1,3}\) ", re.ASCII)
+"""The severity once more, as ESXi writes it in front of the program since its version 7."""
 _SD_ID = re.compile(r"\[([^\s=\]\"]{1,128})", re.ASCII)
 _NO_SD = re.compile(r'\[?[A-Za-z_][A-Za-z0-9_]{0,63}[:=]{1,2}"|\{"', re.ASCII)
 """What Check Point writes in its place; it is the message."""
@@ -241,6 +243,9 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
             event["observer.serial_number"] = device[1]
         event["@timestamp"] = format_time(instant(device[2], "UTC"))
         start = device.end()
+    severity = _VMWARE.match(line, start)
+    if severity is not None:
+        start = severity.end()
     tag = _TAG.match(line, start)
     if tag is None:
         return start
@@ -250,6 +255,8 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
 
 def _host(line: str, start: int, event: Event, known: Known) -> int:
     """Read the host's name behind the time, when there is one, and return where it ends."""
+    if _VMWARE.match(line, start) is not None:
+        return start
     end = line.find(" ", start, start + 256)
     if known(line, start):
         return start

@@ -73,3 +73,14 @@ def test_what_stands_around_or_is_missing_is_not_lost() -> None:
 )
 def test_which_files_are_arrays(head: bytes, array: bool) -> None:
     assert begins(head) is array
+
+
+def test_clouds_wrap_the_array_in_an_object() -> None:
+    for data in (b'{"Records": [{"a": 1},{"b": [2]}]}', b'{\n "records":[\n{"a": 1},\n{"b": [2]}]\n, "next": null}\n'):
+        assert begins(data)
+        found = list(elements(io.BytesIO(data), 1_000))
+        assert [element for _, _, element in found] == [b'{"a": 1}', b'{"b": [2]}']
+        assert all(data[offset : offset + len(element)] == element for _, offset, element in found)
+    cut = list(elements(io.BytesIO(b'{"Records":[{"a": 1},{"b"'), 1_000))
+    assert [element for _, _, element in cut] == [b'{"a": 1}', b'{"b"']
+    assert not begins(b'{"Records": 3}')
