@@ -92,6 +92,8 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     put(event, "event.code", document.get("eventID"))
     put(event, "event.reason", document.get("errorMessage") or document.get("errorCode"))
     put_end(event, "source", given(document.get("sourceIPAddress")))
+    if " " in str(event.get("source.domain", "")):
+        del event["source.domain"]  # `AWS Internal` is no name of a host
     put(event, "tls.version", (text_at(document, "tlsDetails.tlsVersion") or "").removeprefix("TLSv"))
     put(event, "tls.cipher", text_at(document, "tlsDetails.cipherSuite"))
     put(event, "tls.client.server_name", text_at(document, "tlsDetails.clientProvidedHostHeader"))

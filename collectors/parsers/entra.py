@@ -14,7 +14,7 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers.common import given, instant
+from collectors.parsers.common import address, given, instant
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put, text_at, value_at
 from collectors.parsers.network import put_end, put_user
@@ -71,7 +71,10 @@ def convert(document: dict[str, Any], context: Context) -> Event:
         "event.provider": "Microsoft Entra ID" if category in _SETS else "Azure",
         "cloud.provider": "azure",
     }
-    put_end(event, "source", text_at(facts, "ipAddress") or text_at(document, "callerIpAddress"))
+    where = text_at(facts, "ipAddress") or text_at(document, "callerIpAddress") or ""
+    host, colon, port = where.rpartition(":")
+    with_port = colon and port.isdigit() and (address(host.strip("[]")) is not None) and address(where) is None
+    put_end(event, "source", *((host.strip("[]"), port) if with_port else (where,)))
     put(event, "almena.entra.correlation_id", document.get("correlationId"))
     put(event, "almena.entra.tenant_id", document.get("tenantId"))
     for name, path in SIGN_IN_FIELDS.items():
