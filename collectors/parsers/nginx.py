@@ -1,4 +1,4 @@
-"""Lines of nginx: the access log in the combined format, whatever is added behind it, and the error log."""
+"""Lines of nginx: the access log in the combined format, whatever is added behind it or as JSON, and the error log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from almena.clock import format_time
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import accesslog
+from collectors.parsers import accesslog, nginx_json
 from collectors.parsers.common import instant, put_source
 from collectors.parsers.format import Format
 
@@ -58,4 +58,12 @@ def _error(line: str, match: re.Match[str], context: Context) -> Event:
     return event
 
 
-FORMAT = Format(name="nginx", dataset="nginx.access", read=read, words=False, programs=("nginx",))
+FORMAT = Format(
+    name="nginx",
+    dataset="nginx.access",
+    read=read,
+    words=False,
+    programs=("nginx",),
+    convert=nginx_json.convert,
+    fits=nginx_json.fits,
+)
