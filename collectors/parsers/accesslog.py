@@ -71,18 +71,39 @@ def convert(line: str, dataset: str, *, durations: bool) -> Event:
 
 
 def _client(before: str, event: Event) -> None:
-    parts = before.split(" ", 3)
-    if len(parts) == 4 and address(parts[0]) is None and parts[0].rpartition(":")[2].isdigit():
-        event["url.domain"], _, port = parts.pop(0).rpartition(":")
-        if port.isascii() and 0 < len(port) < 6:
-            event["url.port"] = int(port)
+    parts = before.split(" ", 2)
+    if len(parts) == 3 and parts[1] == "-" and parts[0][-1:] not in ("", ",") and parts[2][:1] not in ("[", "-", ""):
+        client, user = parts[0], parts[2]  # nearly all
+        if address(client) is None and ":" in client:
+            client, user = _unusual(before, event)
     else:
-        parts = before.split(" ", 2)
-    if len(parts) < 3 or not parts[0]:
+        client, user = _unusual(before, event)
+    put_source(event, client)
+    if user not in ("-", '""', ""):
+        event["user.name"] = unescape(user)
+
+
+def _unusual(before: str, event: Event) -> tuple[str, str]:
+    """The client and the user where a virtual host or a list of addresses stands in front, or a proxy's client behind;
+    raises ParseError when either is missing."""
+    words = before.split(" ")
+    listed = 0
+    while listed < len(words) - 1 and words[listed][-1:] == ",":
+        listed += 1
+    client, rest = words[0].rstrip(","), words[listed + 1 :]
+    if not listed and len(words) >= 4 and address(client) is None and words[1] not in ("-", ""):
+        domain, _, port = client.rpartition(":")
+        if domain and port.isascii() and port.isdigit() and len(port) < 6:
+            event["url.domain"], event["url.port"] = domain, int(port)
+        else:
+            event["url.domain"] = client
+        client, rest = words[1], words[2:]
+    if len(rest) < 2 or not client:
         raise ParseError("the client, the identity or the user is missing", 0)
-    put_source(event, parts[0])
-    if parts[2] not in ("-", '""', ""):
-        event["user.name"] = unescape(parts[2])
+    user = rest[1:]
+    if user[0][:1] == "[" and len(user) >= 3 and user[1] == "-":
+        user = user[2:]  # ingress-nginx repeats the address in brackets
+    return client, " ".join(user)
 
 
 def put_request(request: str, event: Event) -> None:

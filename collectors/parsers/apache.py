@@ -15,11 +15,16 @@ from collectors.parsers.format import Format
 # [Sun Nov 22 13:34:00.123456 2026] [core:error] [pid 811:tid 1] (2)No such file: [client 192.0.2.7:4444] AH00128: ...
 _ERROR = re.compile(
     r"\[(?:[A-Z][a-z]{2} )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? (\d{4})\] "
-    r"\[(?:([a-z0-9_-]{0,64}):)?([a-z0-9]{1,16})\] (?:\[pid (\d{1,10})(?::tid \d{1,20})?\] )?",
+    r"\[(?:([a-z0-9_-]{0,64}):)?([a-z0-9]{1,16})\] (?:\[pid (\d{1,10})(?::tid (\d{1,18}))?\] )?",
     re.ASCII,
 )
 _CLIENT = re.compile(r"\[(?:remote|client) ([^\]\s]{1,256})\] ?", re.ASCII)
 _CODE = re.compile(r"(?:\(\d{1,6}\)[^:\[]{0,256}: )?(AH\d{5}): ", re.ASCII)
+
+_REFERRER = re.compile(r", referer: (\S{1,4096})$", re.ASCII)
+_SIGN_IN = re.compile(
+    r"\buser `?'?([^\s:`']{1,128})'?(?:: authentication failure| not found|: password mismatch)", re.ASCII
+)
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -37,7 +42,7 @@ def convert(line: str, context: Context) -> Event:
 
 
 def _error(line: str, match: re.Match[str], context: Context) -> Event:
-    month, day, clock, digits, year, module, level, pid = match.groups()
+    month, day, clock, digits, year, module, level, pid, thread = match.groups()
     if month not in MONTHS:
         raise ParseError("a month that does not exist", 0)
     moment = local(int(year), MONTHS[month], int(day), clock, zone_of(context.zone)) + fraction(digits)
@@ -55,6 +60,8 @@ def _error(line: str, match: re.Match[str], context: Context) -> Event:
         event["apache.error.module"] = module
     if pid:
         event["process.pid"] = int(pid)
+    if thread:
+        event["process.thread.id"] = int(thread)
     client = _CLIENT.search(message, 0, 1_024)
     if client is not None:
         host, _, port = client[1].rpartition(":")
@@ -63,6 +70,13 @@ def _error(line: str, match: re.Match[str], context: Context) -> Event:
     code = _CODE.match(message)
     if code is not None:
         event["event.code"] = code[1]
+    referrer = _REFERRER.search(message[-4_096:])
+    if referrer is not None:
+        event["http.request.referrer"] = unescape(referrer[1])
+    failed = _SIGN_IN.search(message[:1_024])
+    if failed is not None:
+        event["user.name"] = unescape(failed[1])
+        event["event.category"], event["event.outcome"] = ["web", "authentication"], "failure"
     event["message"] = unescape(message)
     return event
 
