@@ -140,6 +140,8 @@ def _plan(keys: tuple[str, ...]) -> _Plan:
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read the pairs of a record into the event."""
+    if "type=" not in message:
+        return False
     found = pairs.scan_commas(message) if message[15:21] == ",time=" else pairs.scan(message)
     if "logid" not in found and "devid" not in found and "log_id" not in found:
         return False

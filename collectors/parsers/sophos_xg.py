@@ -108,6 +108,8 @@ _ALERTS = frozenset(("IDP", "ATP", "Sandbox"))
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a line into the event; False for what has no log id of Sophos Firewall."""
+    if "log_id=" not in message:
+        return False
     facts = {key: value.strip() for key, value in pairs.scan(message).items()}
     if _ID.fullmatch(facts.get("log_id", "")) is None or "log_type" not in facts:
         return False
