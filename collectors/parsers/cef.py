@@ -1,4 +1,4 @@
-"""The Common Event Format (CEF), which firewalls, antivirus consoles and many others write.
+"""The Common Event Format (CEF), which firewalls, Trend Micro, antivirus consoles and many others write.
 
 CEF:0|Vendor|Product|1.0|100|Connection denied|7|src=203.0.113.9 spt=40000 dst=198.51.100.2 dpt=23 act=blocked msg=a b
 """
@@ -104,6 +104,7 @@ _LONG = {
 }
 """Full names that some write in place of the short ones."""
 
+_DIGESTS = ("fileHash", "TrendMicroDsFileMD5", "TrendMicroDsFileSHA1", "TrendMicroDsFileSHA256")
 _HASHES = {32: "file.hash.md5", 40: "file.hash.sha1", 64: "file.hash.sha256", 128: "file.hash.sha512"}
 
 
@@ -246,8 +247,9 @@ def _rest(facts: dict[str, str], event: Event) -> None:
     if "url.original" in event:
         put_url(event, event["url.original"])
     put_port(event, "process.pid", facts.get("spid"))
-    if (hashed := facts.get("fileHash")) and len(hashed) in _HASHES:
-        event[_HASHES[len(hashed)]] = hashed.lower()
+    for key in _DIGESTS:
+        if (hashed := facts.get(key)) and len(hashed) in _HASHES:
+            event[_HASHES[len(hashed)]] = hashed.lower()
     put_count(event, "file.size", facts.get("fsize"))
     for key, (named, name) in _CUSTOM.items():
         if text := facts.get(key):
@@ -290,7 +292,9 @@ def _judged(facts: dict[str, str], name: str, event: Event) -> None:
         event["event.category"], event["event.type"] = ["file"], ["denied"] if denied else ["info"]
     else:
         event["event.category"], event["event.type"] = ["host"], ["info"]
-    if any(word in said for word in ("virus", "malware", "intrusion", "exploit", "attack", "threat", "trojan")):
+    if "TrendMicroDsMalwareTarget" in facts or any(
+        word in said for word in ("virus", "malware", "intrusion", "exploit", "attack", "threat", "trojan")
+    ):
         event["event.kind"] = "alert"
 
 
