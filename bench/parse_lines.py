@@ -19,6 +19,10 @@ _AGENTS = (
 )
 
 
+_COUNTRIES = ("Mexico", "United States", "Brazil", "Germany", "China", "Russian Federation", "Spain", "Reserved")
+_SERVICES = ("HTTPS", "HTTP", "DNS", "SSH", "tcp/8443", "udp/443")
+
+
 def _address(chance: random.Random) -> str:
     return f"203.0.{chance.randrange(256)}.{chance.randrange(1, 255)}"
 
@@ -95,8 +99,10 @@ def fortigate(chance: random.Random, at: int) -> str:
         f' srcip=10.20.{at % 256}.{chance.randrange(1, 255)} srcport={chance.randrange(1_024, 65_536)} srcintf="lan"'
         f' srcintfrole="lan" dstip={_address(chance)} dstport=443 dstintf="wan1" dstintfrole="wan"'
         ' srccountry="Reserved"'
-        f' dstcountry="Mexico" sessionid={at} proto=6 action="close" policyid={at % 40} policytype="policy"'
-        f' poluuid="c2d460aa-fe6f-51e8-9505-41b5117dfdd4" policyname="salida" service="HTTPS" trandisp="snat"'
+        f' dstcountry="{chance.choice(_COUNTRIES)}" sessionid={at} proto=6 action="close"'
+        f' policyid={at % 40} policytype="policy"'
+        f' poluuid="c2d460aa-fe6f-51e8-9505-41b5117dfdd4" policyname="salida"'
+        f' service="{chance.choice(_SERVICES)}" trandisp="snat"'
         f" transip=198.51.100.1 transport={chance.randrange(1_024, 65_536)} duration={at % 300} sentbyte={at * 7}"
         f' rcvdbyte={at * 31} sentpkt={at % 99} rcvdpkt={at % 199} appcat="unscanned"'
     )

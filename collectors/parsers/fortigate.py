@@ -13,8 +13,8 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import fortigate_events, pairs
-from collectors.parsers.common import epoch, instant, number
+from collectors.parsers import fortigate_events, fortigate_traffic, pairs
+from collectors.parsers.common import number
 from collectors.parsers.format import Format
 from collectors.parsers.network import (
     put_count,
@@ -142,13 +142,25 @@ def read(message: str, event: Event, context: Context) -> bool:
     """Read the pairs of a record into the event."""
     if "type=" not in message:
         return False
+    if fortigate_traffic.read(message, event, context, _still):
+        return True
     found = pairs.scan_commas(message) if message[15:21] == ",time=" else pairs.scan(message)
     if "logid" not in found and "devid" not in found and "log_id" not in found:
         return False
     kind = found.get("type", "")
     if not kind and "subtype" not in found:
         return False
+    if kind == "traffic":
+        fortigate_traffic.learn(message, found)
     _times(found, event, context)
+    _ends(found, event)
+    _counts(found, event)
+    _still(found, event)
+    return True
+
+
+def _still(found: dict[str, str], event: Event) -> None:
+    """What a device's records have in common; from addresses, ports, counts and times it takes nothing."""
     event["observer.vendor"], event["observer.product"], event["observer.type"] = "Fortinet", "Fortigate", "firewall"
     plan = _plan(tuple(found)) if len(found) <= _USUAL else _plan.__wrapped__(tuple(found))
     for key, name in plan.texts:
@@ -158,7 +170,6 @@ def read(message: str, event: Event, context: Context) -> bool:
     level = found.get("level") or found.get("pri")
     if level:
         event["log.level"] = _LEVELS.get(level, level)
-    _ends(found, event)
     if plan.names:
         _names(found, event)
     _traffic(found, event)
@@ -166,23 +177,11 @@ def read(message: str, event: Event, context: Context) -> bool:
         _users(found, event)
     if plan.requests:
         _requests(found, event)
-    _what(found, kind, event)
+    _what(found, found.get("type", ""), event)
     if "device_id" in found:
         product = event["observer.product"] = _PRODUCTS.get(found["device_id"][:2], "Fortigate")
         if product == "FortiMail":
             event["event.dataset"] = "fortinet.fortimail"
-    return True
-
-
-@lru_cache(maxsize=8_192)
-def _local(date: str, clock: str, zone: str, default: str) -> str:
-    """The time of a record; its zone is such as `-0600`, `UTC-6:00` or `GMT+05:30`."""
-    sign = max(zone.find("+"), zone.find("-"))
-    digits = zone[sign + 1 :].replace(":", "") if sign >= 0 else ""
-    offset = ""
-    if 3 <= len(digits) <= 4 and digits.isascii() and digits.isdigit():
-        offset = f"{zone[sign]}{digits[:-2]:0>2}:{digits[-2:]}"
-    return format_time(instant(f"{date}T{clock}{offset}", default))
 
 
 def _times(found: dict[str, str], event: Event, context: Context) -> None:
@@ -194,12 +193,12 @@ def _times(found: dict[str, str], event: Event, context: Context) -> None:
     stamp = get("eventtime") or get("timestamp") or ""
     moment = ""
     if 9 < len(stamp) < 20 and stamp.isascii() and stamp.isdigit():
-        moment = event["event.start"] = format_time(epoch(int(stamp)))
+        moment = event["event.start"] = fortigate_traffic.start(stamp)
     date, clock, zone = get("date"), get("time"), get("tz") or ""
     if date and clock and (zone or not moment):
         if len(date) + len(clock) + len(zone) > 60:
             raise ParseError("a time that cannot be read or does not exist")
-        event["@timestamp"] = _local(date, clock, zone, context.zone)
+        event["@timestamp"] = fortigate_traffic.local(date, clock, zone, context.zone)
     else:
         event["@timestamp"] = moment or event.get("@timestamp") or format_time(context.received)
 
@@ -241,9 +240,8 @@ def _names(found: dict[str, str], event: Event) -> None:
         event["destination.mac"] = mac.upper().replace(":", "-")
 
 
-def _traffic(found: dict[str, str], event: Event) -> None:
+def _counts(found: dict[str, str], event: Event) -> None:
     get = found.get
-    put_transport(event, get("proto"))
     for key, name in _COUNTS.items():
         if (value := get(key)) is not None:
             if len(value) < 16 and value.isascii() and value.isdigit():
@@ -254,6 +252,11 @@ def _traffic(found: dict[str, str], event: Event) -> None:
     put_total(event, "packets")
     if (seconds := number(get("duration"))) is not None and 0 <= seconds < 10**9:
         event["event.duration"] = seconds * 1_000_000_000
+
+
+def _traffic(found: dict[str, str], event: Event) -> None:
+    get = found.get
+    put_transport(event, get("proto"))
     if service := get("service"):
         event["network.protocol"] = service.lower()
     if (application := get("app") or get("appname")) and application not in _NOTHING:

@@ -119,7 +119,6 @@ def read(line: str, event: Event, context: Context, known: Known) -> int:
     if at and line.startswith("1 ", at):
         return _rfc5424(line, at + 2, event, context)
     if at and known(line, at):
-        event["@timestamp"] = format_time(context.received)
         return at
     usual = _USUAL.match(line, at)
     if usual is not None and not (known(line, at) or known(line, usual.start(4)) or known(line, usual.start(5))):
@@ -223,7 +222,6 @@ def _of_parts(year: str | None, month: str, day: str, clock: str, zone: str, con
 
 def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -> int:
     if at and known(line, at):
-        event["@timestamp"] = format_time(context.received)
         return at
     moment, start = _time(line, at, context)
     if moment is None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from almena.errors import ParseError
 from collectors.base import Context
-from collectors.parsers import PARSERS
+from collectors.parsers import PARSERS, fortigate_traffic
 from collectors.parsers.pairs import scan
 
 RECEIVED = 1_795_376_040_000_000
@@ -36,7 +39,7 @@ def test_the_time_of_a_record(written: str, zone: str, time: str) -> None:
 
 def test_the_beginning_stands_beside_the_time() -> None:
     event = read(f'date=2026-11-22 time=13:34:00 tz="-0600" eventtime=1795376039123456789 {BEGIN}')
-    assert event["event.start"] == "2026-11-22T19:33:59.123457Z"
+    assert event["event.start"] == "2026-11-22T19:33:59.123456Z"
 
 
 def test_a_tunnels_peer_is_no_destination() -> None:
@@ -65,3 +68,60 @@ def test_many_keys_are_read_as_few_are() -> None:
 )
 def test_pairs(line: str, found: dict[str, str]) -> None:
     assert scan(line) == found
+
+
+SESSION = (
+    'date={date} time={clock} devname="FG1" devid="FG100" eventtime={stamp} tz="{zone}" logid="0000000013"'
+    ' type="traffic" subtype="forward" level="notice" vd="root" srcip={source} srcport={port} dstip={source}'
+    ' dstport={port} sessionid=9 proto=6 action="{word}" policyid=4 service="{word}" transip={source} transport={port}'
+    ' duration={count} sentbyte={count} rcvdbyte={count} sentpkt={count} app="{word}"{more}'
+)
+USUAL = {
+    "date": "2026-11-22", "clock": "13:34:00", "stamp": "1795376039123456789", "zone": "-0600", "source": "10.20.0.5",
+    "port": "443", "count": "70", "word": "close", "more": ' srcname="pc-1"',
+}  # fmt: skip
+WORDS = st.sampled_from(("close", "deny", "N/A", "", "a b", 'a\\"b', "ñ", "none", "x" * 300)) | st.text(max_size=8)
+ODD = st.fixed_dictionaries(
+    {},
+    optional={
+        "date": st.sampled_from(("2026-11-22", "2026-13-40", "x")),
+        "clock": st.sampled_from(("13:34:00", "25:00:00", "")),
+        "stamp": st.sampled_from(("1795376039", "1795376039123", "1795376039123456", "9" * 19, "9" * 20, "x")),
+        "zone": st.sampled_from(("", "+0530", "UTC-6:00")),
+        "source": st.sampled_from(("0.0.0.0", "::1", "2001:db8::1", "1.2.3", "N/A", "", "::ffff:10.0.0.1")),
+        "port": st.sampled_from(("0", "70000", "99999999", "", "N/A")),
+        "count": st.sampled_from(("0", "9" * 15, "9" * 17, "-1", "")),
+        "word": WORDS,
+        "more": st.sampled_from(("", " srcname=pc-2", " remip=203.0.113.9", ' srcname="a', ' user="ana" srcname=x')),
+    },
+)
+
+
+def learned() -> None:
+    for _ in range(40):
+        read(SESSION.format_map(USUAL))
+
+
+@given(ODD)
+def test_what_is_read_by_its_shape_is_what_its_pairs_say(odd: dict[str, str]) -> None:
+    learned()
+    line = SESSION.format_map(USUAL | odd)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fortigate_traffic, "read", lambda *_: False)
+        patch.setattr(fortigate_traffic, "learn", lambda *_: None)
+        expected = outcome(line)
+    assert outcome(line) == expected
+    assert outcome(line) == expected, "what was remembered says the same"
+
+
+def outcome(line: str) -> dict[str, object] | str:
+    try:
+        return read(line)
+    except ParseError as error:
+        return str(error)
+
+
+def test_a_session_like_those_before_is_read_by_its_shape() -> None:
+    learned()
+    event = fortigate_traffic.read(SESSION.format_map(USUAL), {}, Context(received=RECEIVED), lambda *_: None)
+    assert event, "no shape was learned"
