@@ -9,9 +9,13 @@ from typing import BinaryIO
 _BLOCK = 1 << 16
 _ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\[[ \t\r\n]*(?:[{\]]|$)")
 _ENVELOPE = re.compile(
-    rb'(?:\xef\xbb\xbf)?[ \t\r\n]*\{[ \t\r\n]*"(?:Records|records|value)"[ \t\r\n]*:[ \t\r\n]*(?=\[)'
+    rb"(?:\xef\xbb\xbf)?[ \t\r\n]*\{[ \t\r\n]*"
+    rb'(?:"(?:@odata\.[a-zA-Z]{1,32}|kind|etag|nextPageToken|count|total)"[ \t\r\n]*:[ \t\r\n]*'
+    rb'(?:"[^"\\]{0,2048}+"|[0-9]{1,18}+)[ \t\r\n]*,[ \t\r\n]*){0,8}'
+    rb'"(?:Records|records|value|items|events)"[ \t\r\n]*:[ \t\r\n]*(?=\[[ \t\r\n]*[{\]])'
 )
-"""How clouds wrap the array in their files: CloudTrail's in S3, Azure's in storage accounts."""
+"""How clouds wrap the array in their files and answers: CloudTrail in S3, Azure in storage accounts, Microsoft Graph,
+Google's reports."""
 _STRUCTURE = re.compile(rb'["\[\]{},]')
 _END_OF_TEXT = re.compile(rb'["\\]')
 _SPACE = b" \t\r\n"

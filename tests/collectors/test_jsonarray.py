@@ -84,3 +84,24 @@ def test_clouds_wrap_the_array_in_an_object() -> None:
     cut = list(elements(io.BytesIO(b'{"Records":[{"a": 1},{"b"'), 1_000))
     assert [element for _, _, element in cut] == [b'{"a": 1}', b'{"b"']
     assert not begins(b'{"Records": 3}')
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'{"@odata.context": "https://graph.example/v1.0/$metadata#auditLogs", "value": ',
+        b'{"kind":"admin#reports#activities","etag":"a","items":',
+        b'{"events": ',
+        b'{\n  "count": 2,\n  "records": ',
+    ],
+    ids=["Graph", "Google", "events", "a count before"],
+)
+def test_answers_of_clouds_are_taken_apart(head: bytes) -> None:
+    data = head + b'[{"a":1}, {"b":[2]}]}'
+    assert begins(data)
+    assert [element for _, _, element in cut(data)] == [b'{"a":1}', b'{"b":[2]}']
+
+
+@pytest.mark.parametrize("record", [b'{"events":3,"a":[{}]}', b'{"tags":["x"],"a":1}', b'{"value":["x"]}', b'{"a":1}'])
+def test_a_record_is_no_wrapping(record: bytes) -> None:
+    assert not begins(record)
