@@ -7,7 +7,7 @@ from typing import Any
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import app, ecs, formats
-from collectors.parsers.common import json_object
+from collectors.parsers.common import json_object, text
 
 
 def parse(raw: bytes, context: Context) -> Event:
@@ -15,7 +15,7 @@ def parse(raw: bytes, context: Context) -> Event:
     document = json_object(raw)
     known = formats.of_document(document)
     if known is not None:
-        return known.document(document, {}, context)
+        return known.document(document, {}, context, "" if known.whole else text(raw))
     return convert(document, context)
 
 

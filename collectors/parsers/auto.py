@@ -28,7 +28,9 @@ def parse(raw: bytes, context: Context) -> Event:
 def read(raw: bytes, context: Context, first: Format | None) -> Event:
     """As `parse`; `first` is tried before all others."""
     line = text(raw)
-    found = _document(raw, context) if line[0] == "{" else _favourite(line, context, first) or _line(line, context)
+    found = (
+        _document(raw, line, context) if line[0] == "{" else _favourite(line, context, first) or _line(line, context)
+    )
     if found is None:
         event: Event = {"event.dataset": UNKNOWN, "event.kind": "event", "@timestamp": format_time(context.received)}
         return finish(event, line, context)
@@ -37,12 +39,12 @@ def read(raw: bytes, context: Context, first: Format | None) -> Event:
     return event
 
 
-def _document(raw: bytes, context: Context) -> tuple[str, Event] | None:
+def _document(raw: bytes, line: str, context: Context) -> tuple[str, Event] | None:
     try:
         document = json_object(raw)
         known = formats.of_document(document)
         if known is not None:
-            return known.name, known.document(document, {}, context)
+            return known.name, known.document(document, {}, context, line)
         return _shipped(document, context) or ("json", anyjson.convert(document, context))
     except ParseError:
         return None

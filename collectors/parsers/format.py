@@ -51,14 +51,16 @@ class Format:
     """Reads a JSON object."""
     fits: Callable[[dict[str, Any]], bool] | None = None
     """Whether a JSON object is of this format: a glance at its keys."""
+    whole: bool = False
+    """Whether its events have every field of its JSON objects, which are not kept as they came then."""
 
     def parse(self, raw: bytes, context: Context) -> Event:
         """One event of this format, with or without a syslog header; raises ParseError for everything else."""
-        if raw[:1] == b"{" and self.convert is not None:
-            return self.document(json_object(raw), {}, context)
+        if self.whole and raw[:1] == b"{":
+            return self.document(json_object(raw), {}, context, "")
         line = text(raw)
         if line[0] == "{" and self.convert is not None:
-            return self.document(json_object(raw), {}, context)
+            return self.document(json_object(raw), {}, context, line)
         event: Event = {}
         at = 0
         if not self.known(line, 0) and header.begins(line):
@@ -86,7 +88,7 @@ class Format:
         """What begins at `at`, added to the event that the header gave; None when it is of another format."""
         message = line[at:] if at else line
         if self.convert is not None and message[:1] == "{":
-            return self.document(json_object(message.encode()), event, context)
+            return self.document(json_object(message.encode()), event, context, line)
         if self.read is None:
             return None
         if not self._signed(event) and not self.known(line, at):
@@ -120,8 +122,9 @@ class Format:
         elif self.programs and "process.name" not in event:
             event["process.name"] = self.programs[0]
 
-    def document(self, document: dict[str, Any], event: Event, context: Context) -> Event:
-        """The event of a JSON object, added to what the header said; raises ParseError."""
+    def document(self, document: dict[str, Any], event: Event, context: Context, line: str) -> Event:
+        """The event of a JSON object, added to what the header said; `line` is the whole as it came. Raises
+        ParseError."""
         assert self.convert is not None
         if self.relayed:
             event.pop("process.name", None)
@@ -131,6 +134,8 @@ class Format:
             event["@timestamp"] = format_time(context.received)
         event.setdefault("event.kind", "event")
         event.setdefault("event.dataset", self.dataset)
+        if not self.whole:
+            event.setdefault("event.original", line)
         return event
 
 

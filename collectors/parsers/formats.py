@@ -178,7 +178,7 @@ def known(line: str, at: int) -> bool:
 def recognise(line: str, at: int, event: Event, context: Context) -> tuple[str, Event] | None:
     """The first format that understands the message that begins at `at`, and its event; None when none does."""
     if line.startswith("{", at):
-        return _document(line[at:], event, context)
+        return _document(line, at, event, context)
     for each in _candidates(line, at, event):
         found = read(each, line, at, event, context)
         if found is not None:
@@ -216,10 +216,10 @@ def of_document(document: dict[str, Any]) -> Format | None:
     return None
 
 
-def _document(message: str, event: Event, context: Context) -> tuple[str, Event] | None:
+def _document(line: str, at: int, event: Event, context: Context) -> tuple[str, Event] | None:
     try:
-        document = json_object(message.encode())
+        document = json_object(line[at:].encode())
         each = of_document(document)
-        return (each.name, each.document(document, dict(event), context)) if each is not None else None
+        return (each.name, each.document(document, dict(event), context, line)) if each is not None else None
     except ParseError:
         return None

@@ -402,4 +402,4 @@ def _zoned(value: Any) -> Any:
     return value if isinstance(value, str) and (value[-1:] == "Z" or value[-6:-5] in ("+", "-")) else None
 
 
-FORMAT = Format(name="windows", dataset="windows.unknown", convert=convert, fits=fits, relayed=True)
+FORMAT = Format(name="windows", dataset="windows.unknown", convert=convert, fits=fits, relayed=True, whole=True)
