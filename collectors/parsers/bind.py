@@ -13,7 +13,7 @@ from functools import lru_cache
 from almena.clock import format_time
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers.common import MONTHS, fraction, instant, local, zone_of
+from collectors.parsers.common import MONTHS, address, fraction, instant, local, zone_of
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_end
 
@@ -24,7 +24,7 @@ _LEVELS = r"critical|error|warning|notice|info|debug(?: \d{1,3})?"
 _CATEGORY = re.compile(rf"(?:([a-z][a-z-]{{2,24}}): )?(?:({_LEVELS}): )?", re.ASCII)
 _CLIENT = re.compile(
     r"client (?:@0x[0-9a-f]{1,16} )?([0-9A-Fa-f.:]{2,45}(?:%\w{1,16})?)#(\d{1,5})(?:/key \S{1,255})?"
-    r"(?: \((.{1,1024}?)\))?: (?:view \S{1,64}: )?(?:signer \"[^\"]{1,255}\": )?",
+    r"(?: \((.{1,1024}?)\))?(?:: | (?=(?:UDP|TCP): ))(?:view \S{1,64}: )?(?:signer \"[^\"]{1,255}\": )?",
     re.ASCII,
 )
 _NAME = r"(\S{1,1024})"
@@ -34,6 +34,12 @@ _QUERY = re.compile(
 _RESPONSE = re.compile(
     rf"response: {_NAME} (\S{{1,16}}) (\S{{1,16}}) ([A-Z]{{4,16}}\d{{0,5}})(?: ([+-]\S{{0,32}}))?", re.ASCII
 )
+_ANSWERED = re.compile(  # as Infoblox writes it
+    rf"(UDP|TCP): query: {_NAME} (\S{{1,16}}) (\S{{1,16}}) response: ([A-Z]{{4,16}}\d{{0,5}})(?: ([+-][A-Z]{{0,8}}))?"
+    r"(?: (.{1,8192}))?",
+    re.ASCII,
+)
+_ADDRESSES = re.compile(r" (?:A|AAAA) ([0-9A-Fa-f.:]{2,45});", re.ASCII)
 _FAILED = re.compile(rf"query failed \((.{{1,64}}?)\) for {_NAME}/(\S{{1,16}})/(\S{{1,16}}) at ", re.ASCII)
 _WHAT = re.compile(
     r"(query(?: \(cache\))?|zone transfer|update(?: forwarding)?|notify)"
@@ -44,6 +50,13 @@ _POLICY = re.compile(
     rf"(disabled )?rpz (\S{{1,16}}) (\S{{1,16}}) rewrite {_NAME}/(\S{{1,16}})/(\S{{1,16}}) via (\S{{1,1024}})", re.ASCII
 )
 _TRANSFER = re.compile(r"transfer of '([^'/]{1,1024})/(\w{1,16})': (\w{4,16}) (started|ended)", re.ASCII)
+_REWRITTEN = re.compile(r"rewriting query name '([^']{1,1024})' to '[^']{1,1024}', type (\S{1,16})", re.ASCII)
+_OTHERS = re.compile(  # with other servers
+    r"(?:zone ([^\s/]{1,1024})/(\w{1,16})(?:/\S{1,64})?: (notify) from"
+    r"|transfer of '([^'/]{1,1024})/(\w{1,16})(?:/[^']{1,64})?' from) ([0-9A-Fa-f.:]{2,45})#(\d{1,5}): (.{1,512})",
+    re.ASCII,
+)
+_NOTIFIED = re.compile(r"received notify for zone '([^']{1,1024})'", re.ASCII)
 _LIMIT = re.compile(
     r"(would )?rate limit (drop|slip|stop) (.{1,64}?) response to (\S{1,64}?)"
     r"(?: for (\S{1,1024}) (\S{1,16}) (\S{1,16}))?(?: |$)",
@@ -62,7 +75,7 @@ _RCODES = frozenset(
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a line of named's logs into the event; False when it tells of no client and has no time and category."""
-    text = message[:_LONGEST]
+    text = message[:_LONGEST].removeprefix("infoblox-responses: ")
     at = _time(text, event, context)
     category = _CATEGORY.match(text, at)
     assert category is not None  # both parts of it may be missing
@@ -144,6 +157,8 @@ def _of_client(text: str, event: Event) -> None:
         if query[5] is not None:
             put_end(event, "destination", query[5])
         return _say(event, "query", None, ["protocol", "connection"])
+    if text.startswith(("UDP: ", "TCP: ")):
+        return _answered(text, event)
     response = _RESPONSE.match(text)
     if response is not None:
         put_question(event, response[1], response[3], response[2])
@@ -153,6 +168,22 @@ def _of_client(text: str, event: Event) -> None:
     if not _refused(text, event):
         _policy(text, event)
     return None
+
+
+def _answered(text: str, event: Event) -> None:
+    found = _ANSWERED.match(text)
+    if found is None:
+        return
+    transport, name, of, kind, code, flags, answers = found.groups()
+    put_question(event, name, kind, of)
+    event["dns.type"], event["dns.response_code"] = "answer", code
+    event["network.transport"] = transport.lower()
+    if flags is not None and flags[0] == "+":
+        event["dns.header_flags"] = ["RD"]
+    resolved = [each for each in _ADDRESSES.findall(answers)[:32] if address(each)] if answers else []
+    if resolved:
+        event["dns.resolved_ip"] = resolved
+    _say(event, "response", "success" if code == "NOERROR" else "failure", ["protocol", "connection"])
 
 
 def _refused(text: str, event: Event) -> bool:
@@ -197,6 +228,14 @@ def _policy(text: str, event: Event) -> None:
     if transfer is not None:
         put_question(event, transfer[1], transfer[3].split("-")[0], transfer[2])
         return _say(event, f"zone-transfer-{transfer[4]}", "success", ["protocol", "connection"])
+    rewritten = _REWRITTEN.match(text)
+    if rewritten is not None:
+        put_question(event, rewritten[1], rewritten[2])
+        return _say(event, "query-rewrite", "success", ["protocol", "connection"])
+    notified = _NOTIFIED.match(text)
+    if notified is not None:
+        put_question(event, notified[1], "SOA")
+        return _say(event, "notify", None, ["protocol", "connection"])
     limit = _LIMIT.match(text)
     if limit is not None:
         if limit[5] is not None:
@@ -207,6 +246,15 @@ def _policy(text: str, event: Event) -> None:
 
 def _of_server(text: str, event: Event) -> bool:
     """What the server says of other servers."""
+    others = _OTHERS.match(text)
+    if others is not None:
+        zone, of, notify, moved, kind, where, port, reason = others.groups()
+        put_question(event, zone or moved, None, of or kind)
+        put_end(event, "source", where, port)
+        event["event.reason"] = reason
+        failed = "fail" in reason.lower() or "refused" in reason
+        _say(event, notify or "zone-transfer", "failure" if failed else "success", ["protocol", "connection"])
+        return True
     upstream = _UPSTREAM.match(text)
     if upstream is None:
         return False

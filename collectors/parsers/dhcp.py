@@ -31,7 +31,13 @@ _CLIENT = re.compile(
     re.ASCII,
 )
 _BOUND = re.compile(rf"bound to ({_IP4}) ", re.ASCII)
-_SIX = re.compile(rf"([A-Z][a-z]{{3,16}}(?:-[a-z]{{3,16}})?) message from ({_IP}) port (\d{{1,5}})", re.ASCII)
+_SHORT = re.compile(
+    rf"(DHCP[A-Z]{{3,16}}) (?:(?:on|for|of|from) ({_IP4}))?(?: ?(?:to|from) ({MAC}))?(?:: (.{{1,512}}))?$", re.ASCII
+)
+"""Without the network it came through: leases that end, and what is asked of them."""
+_SIX = re.compile(
+    rf"(?:Encapsulated )?([A-Z][a-z]{{3,16}}(?:-[a-z]{{3,16}})?) message from ({_IP}) port (\d{{1,5}})", re.ASCII
+)
 _SENT = re.compile(rf"Sending ([A-Z][a-z]{{3,16}}) to ({_IP}) port (\d{{1,5}})", re.ASCII)
 _GIVEN = re.compile(
     rf"([A-Z][a-z]{{3,16}}) (NA|TA|PD): (?:address|prefix) ({_IP})(?:/\d{{1,3}})? to client"
@@ -41,6 +47,8 @@ _GIVEN = re.compile(
 _MAP = re.compile(rf"(Added|Removed|added|removed) (?:new )?forward map from (\S{{1,255}}) to ({_IP})$", re.ASCII)
 _ABANDONED = re.compile(rf"[Aa]bandoning IP address ({_IP}): (.{{1,128}})", re.ASCII)
 _REFUSED = ("DHCPNAK", "DHCPDECLINE")
+_PROBLEMS = ("no free leases", "unavailable", "unknown lease", "wrong network", "not found", "not allowed",
+             "not authoritative", "failed")  # fmt: skip
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -88,6 +96,13 @@ def _four(text: str, event: Event) -> bool:
         else:
             event["observer.ingress.interface.name"] = via
         return say(event, action, _outcome(action, rest, event))
+    short = _SHORT.match(text)
+    if short is not None and (short[2] or short[3]):
+        action, where, mac, rest = short.groups()
+        put_end(event, "source", where)
+        if mac is not None:
+            put_mac(event, mac)
+        return say(event, action, _outcome(action, rest, event))
     client = _CLIENT.match(text)
     if client is not None:
         action, given, wanted, interface, to, port, server = client.groups()
@@ -103,10 +118,7 @@ def _four(text: str, event: Event) -> bool:
 def _outcome(action: str, rest: str | None, event: Event) -> str:
     if rest:
         event["event.reason"] = rest.strip(" ()")
-    refused = action in _REFUSED or any(
-        word in (rest or "")
-        for word in ("no free leases", "unavailable", "unknown lease", "wrong network", "not found")
-    )
+    refused = action in _REFUSED or (rest is not None and any(word in rest for word in _PROBLEMS))
     return "failure" if refused else "success"
 
 
@@ -142,5 +154,9 @@ def _six(text: str, event: Event) -> bool:
 
 
 FORMAT = Format(
-    name="dhcp", dataset="dhcp.log", read=read, words=False, programs=("dhcpd", "dhclient", "dhcp6c", "dhcpd6")
+    name="dhcp",
+    dataset="dhcp.log",
+    read=read,
+    words=False,
+    programs=("dhcpd", "dhclient", "dhcp6c", "dhcpd6", "dhcpdv6"),
 )

@@ -70,6 +70,8 @@ _SOPHOS = re.compile(r"(\d{4}):(\d{1,2}):(\d{1,2})-(\d\d:\d\d:\d\d) ", re.ASCII)
 _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
+_BEHIND = re.compile(r"([0-9A-Fa-f.:]{2,45}) (?=[A-Za-z][^\s:\[\]]{0,127}\[\d{1,10}\]: )", re.ASCII)
+"""The address that relays write behind the name of a host."""
 _VMWARE = re.compile(r"(?:In|Wa|Er|No|Db|Cr|Al|Em)\(\d{1,3}\) ", re.ASCII)
 """The severity once more, as ESXi writes it in front of the program since its version 7."""
 _SD_ID = re.compile(r"\[([^\s=\]\"]{1,128})", re.ASCII)
@@ -246,7 +248,12 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
         start = severity.end()
     tag = _TAG.match(line, start)
     if tag is None:
-        return start
+        behind = _BEHIND.match(line, start)
+        if behind is None or address(behind[1]) is None:
+            return start
+        event["host.ip"] = [behind[1]]
+        tag = _TAG.match(line, behind.end())
+        assert tag is not None
     _program(event, tag[1], tag[2])
     return tag.end()
 
