@@ -10,22 +10,23 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from almena.clock import format_time
+from almena.clock import DAY, HOUR, format_time, to_datetime
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers.common import as_text, epoch, given, instant, number
+from collectors.parsers.common import as_text, epoch, given, instant, local, number, zone_of
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put
 from collectors.parsers.network import put_end, put_user
 
 _LINE = re.compile(
-    r"(?:(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]\d{1,9}(?:Z|[+-]\d\d:?\d\d)?) )?"
+    r"(?:(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]\d{1,9}(?:Z|[+-]\d\d:?\d\d)?) |(\d\d:\d\d:\d\d),(\d{3}) )?"
     r"(?:(TRACE|DEBUG|INFO|WARN|ERROR|FATAL) {1,3})?"
     r"\[([A-Za-z0-9_.$]{1,200})\] \(([^)]{0,200})\) ",
     re.ASCII,
 )
 _EVENTS = "org.keycloak.events"
 _PAIR = re.compile(r'([A-Za-z_][A-Za-z0-9_.]{0,63})=(?:"((?:[^"\\]++|\\.)*+)"|([^,"\s]{0,2048}))(?:, |$)', re.ASCII)
+_ADDED = re.compile(r"KC-SERVICES0009: Added user '([^']{1,256})' to realm '([^']{1,256})'", re.ASCII)
 _OLD = re.compile(r"(?:operationType|type)=", re.ASCII)
 _ENDS = frozenset(("LOGOUT", "REVOKE_GRANT"))
 _SIGN_INS = (
@@ -49,13 +50,20 @@ def read(message: str, event: Event, context: Context) -> bool:
             return False
         body = message
     else:
-        moment, level, logger, thread = line.groups()
+        moment, clock, millis, level, logger, thread = line.groups()
         if moment is not None:
             event["@timestamp"] = format_time(instant(moment.replace(",", "."), context.zone))
+        elif clock is not None:
+            event["@timestamp"] = format_time(_today(clock, context) + 1_000 * int(millis))
         if level is not None:
             event["log.level"] = level.lower()
         event["log.logger"], event["process.thread.name"] = logger, thread
         body = message[line.end() :]
+        added = _ADDED.match(body)
+        if added is not None:
+            event["event.action"], event["event.outcome"] = "user-created", "success"
+            event["event.category"], event["event.type"] = ["iam"], ["user", "creation"]
+            event["user.target.name"], event["almena.keycloak.realm"] = added.groups()
         if logger != _EVENTS or _OLD.match(body) is None:
             if not logger.startswith(("org.keycloak", "org.infinispan", "io.quarkus", "org.jboss", "org.hibernate")):
                 return False
@@ -64,6 +72,14 @@ def read(message: str, event: Event, context: Context) -> bool:
     pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(body[:65_536])[:_MOST]}
     _facts(pairs, event)
     return True
+
+
+def _today(clock: str, context: Context) -> int:
+    """The last time before the receipt at which it was `clock`: the console of WildFly writes no day."""
+    zone = zone_of(context.zone)
+    day = to_datetime(context.received).astimezone(zone)
+    found = local(day.year, day.month, day.day, clock, zone)
+    return found - DAY if found > context.received + HOUR else found
 
 
 def fits(document: dict[str, Any]) -> bool:
