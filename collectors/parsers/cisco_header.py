@@ -20,16 +20,20 @@ from collectors.base import Context
 from collectors.parsers.common import MONTHS, address, fraction, instant
 
 LEVELS = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
+SEVERITIES = {str(level): level for level in range(8)} | {
+    "A": 1, "C": 2, "E": 3, "W": 4, "N": 5, "I": 6, "D": 7,
+}  # fmt: skip
+"""Severities as marks have them; small switches write letters."""
 
 _REACH = 320  # the mark stands within so many characters
-_MARK = re.compile(r"%([A-Za-z][A-Za-z0-9_/-]{0,63})-([0-7])-([A-Za-z0-9_]{1,64})(?= ?:|$| )", re.ASCII)
+_MARK = re.compile(r"%([A-Za-z][A-Za-z0-9_/-]{0,63})-([0-7ACEWNID])-([A-Za-z0-9_]{1,64})(?= ?:|$| )", re.ASCII)
 _CLOCK = re.compile(
     r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?[*.]?(?:(\d{4}) )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (?:(\d{4}) )?"
     r"(\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?",
     re.ASCII,
 )
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?(?=[ :])", re.ASCII)
-_ZONE = re.compile(r" (?:([A-Z]{1,5})(?:([+-])(\d\d?)(?::?(\d\d))?)?)(?=(:| ))", re.ASCII)
+_ZONE = re.compile(r" (?:([A-Za-z]{1,5})(?:([+-])(\d\d?)(?::?(\d\d))?)?)(?=(:| ))", re.ASCII)
 _YEAR = re.compile(r" (\d{4})(?=[: ])", re.ASCII)
 _NUMBER = re.compile(r"(\d{1,12})(?=:? )", re.ASCII)
 _UPTIME = re.compile(r"(?:(?:\d{1,4}[ywdhms]){1,4}|\d{1,6}:\d\d:\d\d(?:\.\d{1,3})?)(?=: )", re.ASCII)
@@ -59,7 +63,7 @@ class Mark(NamedTuple):
     start: int
     end: int
     facility: str
-    severity: int
+    severity: str
     mnemonic: str
 
 
@@ -71,7 +75,7 @@ def find(line: str, at: int = 0) -> Mark | None:
     found = _MARK.match(line, percent) or _MARK.search(line, percent + 1, at + _REACH + 200)
     if found is None or found.start() > at + _REACH:
         return None
-    return Mark(found.start(), found.end(), found[1], int(found[2]), found[3])
+    return Mark(found.start(), found.end(), found[1], found[2], found[3])
 
 
 def begins(line: str) -> bool:
@@ -197,7 +201,9 @@ class _Header:
         offset = None
         if zone is not None:
             offset = _offset(zone)
-            if offset is not None or (zone[5] == ":" and (self.names or digits or "*" in found[0][:6])):
+            if offset is not None or (
+                zone[5] == ":" and zone[1].isupper() and (self.names or digits or "*" in found[0][:6])
+            ):
                 at = zone.end()
         time = self.moment(year, month, day, clock, self.context.zone if offset is None else "UTC", self.context)
         self.time = time + fraction(digits) - (offset or 0) * MINUTE
@@ -208,6 +214,6 @@ def _offset(zone: re.Match[str]) -> int | None:
     """Minutes east of UTC, or None for a name that is not known."""
     name, sign, hours, minutes, _ = zone.groups()
     if sign is None:
-        return _ZONES.get(name)
+        return _ZONES.get(name.upper())
     away = int(hours) * 60 + int(minutes or 0)
     return -away if sign == "-" else away

@@ -16,18 +16,19 @@ from collectors.base import Context
 from collectors.parsers import sshd
 from collectors.parsers.cisco_asa import put_parts
 from collectors.parsers.cisco_asa_pieces import Meaning
-from collectors.parsers.cisco_header import LEVELS
+from collectors.parsers.cisco_header import LEVELS, SEVERITIES
 from collectors.parsers.cisco_ios_messages import COMMON, DENY, ENDED, INFO, MESSAGES, PERMIT, Text
 from collectors.parsers.common import address
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_count, put_port
 
 _HEAD = re.compile(
-    r"(?:%\$[^\s%]{1,64}%\$ )?%([A-Za-z][A-Za-z0-9_/-]{0,63})-([0-7])-([A-Za-z0-9_]{1,64}) ?:? *", re.ASCII
+    r"(?:%\$[^\s%]{1,64}%\$ )?%([A-Za-z][A-Za-z0-9_/-]{0,63})-([0-7ACEWNID])-([A-Za-z0-9_]{1,64}) ?:? *", re.ASCII
 )
 _SLOT = re.compile(
-    r"(?:(?:Switch|Chassis) \d{1,2} )?[A-Z]{1,3}\d{1,2}(?:/\d{1,2})?: ?(?:[\w.-]{0,32}: ?){0,2}", re.ASCII
+    r"(?:(?:Switch|Chassis) \d{1,2} )?[A-Z]{1,3}\d{1,2}(?:/\d{1,2})?: {0,4}(?:[\w.-]{0,32}: {0,4}){0,2}", re.ASCII
 )
+_INNER = 128  # characters in which the mark of a card's own message begins
 _MASK = 1_024  # characters in which what is common to many messages is looked for
 _ACCOUNTING = re.compile(
     r"(start|stop|update):(?:([0-9A-Fa-f.:]{2,45})@)?([^\s:]{1,64}):([^\s:]{1,64}):(.{0,4096}?)"
@@ -35,6 +36,9 @@ _ACCOUNTING = re.compile(
     re.ASCII | re.DOTALL,
 )
 _TAIL = re.compile(r" - (\w{1,32})(?:\[(\d{1,9})\])?$", re.ASCII)
+_SPOKEN = frozenset(("dns", "ftp", "h323", "http", "https", "imap", "ldap", "ntp", "pop3", "rtsp", "sip", "skinny",
+                     "smtp", "snmp", "ssh", "sunrpc", "telnet", "tftp"))  # fmt: skip
+"""Protocols of applications, where others have the one that carries them."""
 _OTHER = {"sj": "si", "ifb": "in", "word": "user"}  # second groups of texts with two ways of saying it
 
 
@@ -47,15 +51,15 @@ def read(message: str, event: Event, context: Context) -> bool:
     slot = _SLOT.match(text)
     if slot is not None:
         text = text[slot.end() :]
-    inner = _HEAD.match(text)
+    inner = _HEAD.match(text, max(text.find("%", 0, _INNER), 0))
     if inner is not None:
         head, text = inner, text[inner.end() :]
     facility, severity, mnemonic = head.groups()
     event["event.dataset"] = "cisco.ios"
     event["event.provider"], event["event.code"] = facility, mnemonic
     event["almena.cisco.facility"] = facility
-    event["event.severity"] = int(severity)
-    event["log.level"] = LEVELS[int(severity)]
+    level = SEVERITIES[severity]
+    event["event.severity"], event["log.level"] = level, LEVELS[level]
     event["observer.vendor"], event["observer.product"] = "Cisco", "IOS"
     event["observer.type"] = "firewall" if facility == "FW" else "switch"
     if "host.name" in event:
@@ -73,6 +77,8 @@ def read(message: str, event: Event, context: Context) -> bool:
         event["event.action"] = action
     if outcome is not None:
         event["event.outcome"] = outcome
+    if "user.name" in event and ("authentication" in category or "session" in category):
+        event["source.user.name"] = event["user.name"]
     return True
 
 
@@ -112,6 +118,10 @@ def _put(found: re.Match[str], event: Event, meaning: Meaning) -> Meaning:
         event["network.packets"] = event["source.packets"]
     if parts.get("user") and address(parts["user"]) is not None:
         del parts["user"]  # the peer of a tunnel
+    protocol = (parts.get("proto") or "").lower()
+    if protocol in _SPOKEN:
+        event["network.protocol"] = protocol
+        del parts["proto"]
     put_parts(parts, event, "", meaning)
     if parts.get("dp") and not parts.get("da"):
         put_port(event, "destination.port", parts["dp"])

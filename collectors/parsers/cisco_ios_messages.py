@@ -52,7 +52,7 @@ ENDED = {
 
 MESSAGES: dict[str, tuple[Text, ...]] = {}
 
-_IP = r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,42}(?<![.:])|::"
+_IP = r"(?:[0-9A-Fa-f]{1,4}:){1,7}:(?![0-9A-Fa-f:])|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,42}(?<![.:])|::"
 _MAC = r"(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}|(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}"
 _PIECES = {
     "s": rf"(?P<sa>{_IP})",
@@ -81,16 +81,17 @@ def _message(names: str, meaning: Meaning, *texts: str) -> None:
         )
 
 
-_LIST = r"(?:access-)?list {acl} (?P<verdict>permitted|denied) "
+_LIST = r"(?:access-)?list {acl} (?P<verdict>permit(?:ted)?|den(?:ied|y)) "
 _PACKETS = r"(?:,? ?(?P<packets>\d{1,18}) packets?)?"
 _VIA = r"(?: ?\((?P<si>[^\s()*]{1,64})?[^()]{0,64}\)| (?P<sj>[A-Za-z][\w./-]{1,63}?))? ?-> ?"
 
 # Access lists
 _message(
-    "IPACCESSLOGP ACCESSLOGP IPACCESSLOGDP ACCESSLOGDP IPACCESSLOGRP IPACCESSLOGSP IPACCESSLOGNP ACCESSLOGNP ACCESSLOGSP",
+    "IPACCESSLOGP ACCESSLOGP IPACCESSLOGDP ACCESSLOGDP IPACCESSLOGRP IPACCESSLOGSP IPACCESSLOGNP ACCESSLOGNP ACCESSLOGSP"
+    " IPV6ACCESSLOGP IPV6ACCESSLOGDP IPV6ACCESSLOGNP IPV6ACCESSLOGSP",
     PERMIT,
     _LIST
-    + r"{proto} {s}(?:\((?P<sp>\d{1,5})\))?"
+    + r"{proto} (?:{mac} )?{s}(?:\((?P<sp>\d{1,5})\))?"
     + _VIA
     + r"{d}(?: ?\((?:(?P<dp>\d{1,5})|\d{1,3}/\d{1,3})\))?"
     + _PACKETS,
@@ -104,6 +105,11 @@ _message(
     r"(?:Source|Src) IP: {s},\s{0,4}(?:Destination|Dst) IP: {d},\s{0,4}(?:Source|Src) Port: (?P<sp>\d{1,5}),\s{0,4}(?:Destination|Dst) Port: (?P<dp>\d{1,5}),\s{0,4}"
     r"(?:Source Interface|Src Intf): (?P<si>[^\s,]{1,64}),\s{0,4}Protocol: {proto}(?:\(\d{1,3}\))?(?:,\s{0,4}ACL Name: {acl},\s{0,4}ACE Action: (?P<verdict>\w+))?"
     r"(?:.{0,128}?Hit-count ?[=:] ?(?P<packets>\d{1,18}))?",
+)
+_message(
+    "INVALID_RP_JOIN INVALID_RP_REG",
+    Meaning("multicast-join", "failure", _NET, ("connection", "denied")),
+    r"Received \([^()]{1,100}\) \w{1,16} from {s} for (?P<reason>invalid RP) {d}",
 )
 # Firewall, intrusions, attacks on the segment
 _message(
@@ -203,6 +209,9 @@ _message(
     r".{0,64}?[Aa]uthentication (?:failed|failure) for (?:illegal |invalid )?user {user} from {from}(?: - |$)",
     r".{0,64}?Login failed for user {user}(?: - |$)",
 )
+_message("AAA-CONNECT", _IN, r"New {proto} connection for user {user}, source {s} destination {d} ")
+_message("AAA-REJECT", _REFUSED, r"New {proto} connection for user {user}, source {s} destination {d} ")
+_message("AAA-DISCONNECT", _OUT, r"{proto} connection for user {user}, source {s} destination {d} ")
 # Commands and configuration
 _message(
     "CONFIG_I VSHD_SYSLOG_CONFIG_I",

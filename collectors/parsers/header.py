@@ -70,6 +70,10 @@ _SOPHOS = re.compile(r"(\d{4}):(\d{1,2}):(\d{1,2})-(\d\d:\d\d:\d\d) ", re.ASCII)
 _TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
+_WRAPPED = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ([\w.:-]{1,253}) (?=<\d{1,3}>[A-Za-z0-9:*%])", re.ASCII)
+"""The header of a relay that writes what it got, its priority too, behind its own."""
+_KIWI = re.compile(r"Original Address=([0-9A-Fa-f.:]{2,45}) (?:1 (?:\S{1,64} ){5}(?!-|\[))?", re.ASCII)
+"""What Kiwi Syslog Server writes in front of what it hands on."""
 _BEHIND = re.compile(r"([0-9A-Fa-f.:]{2,45}) (?=[A-Za-z][^\s:\[\]]{0,127}\[\d{1,10}\]: )", re.ASCII)
 """The address that relays write behind the name of a host."""
 _VMWARE = re.compile(r"(?:In|Wa|Er|No|Db|Cr|Al|Em)\(\d{1,3}\) ", re.ASCII)
@@ -82,7 +86,7 @@ _SD_ESCAPE = re.compile(r'\\(["\\\]])', re.ASCII)
 
 _USUAL = re.compile(
     r"([A-Z][a-z]{2}) ([ \d]\d) (\d\d:\d\d:\d\d) (?!UTC |GMT )([\w.-]{1,253}) ([A-Za-z_][\w.-]{0,127})"
-    r"(?:\[(\d{1,10})\])?: (?!%)",
+    r"(?:\[(\d{1,10})\])?: (?!%|\d{1,10}: [A-Z*.])",
     re.ASCII,
 )
 """What nearly all lines begin with, which none of the vendors' habits below is."""
@@ -117,7 +121,14 @@ def read(line: str, event: Event, context: Context, known: Known) -> int:
 
     Raises ParseError when there is neither a priority nor a time, and for RFC 5424 that is malformed.
     """
+    wrapped = _WRAPPED.match(line)
+    if wrapped is not None:
+        event["host.name"] = event["log.syslog.hostname"] = wrapped[1]
+        return wrapped.end() + read(line[wrapped.end() :], event, context, known)
     at = _priority(line, event)
+    if at and line.startswith("Original Address=", at) and (kiwi := _KIWI.match(line, at)) is not None:
+        event["host.ip"] = [kiwi[1]]
+        at = kiwi.end()
     if at and line.startswith("1 ", at):
         return _rfc5424(line, at + 2, event, context)
     if at and known(line, at):
