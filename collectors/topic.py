@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import itertools
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from almena.bus.settings import KafkaSettings
 from almena.clock import now
 from almena.errors import ConfigError
+from collectors import jsonarray
 from collectors.base import Common, Raw, Sink, Source
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("almena.collect")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds before a cluster that failed is tried again
+_EACH = 1_000_000  # records that one value may be
+_HEAD = 4_096  # bytes by which an array is known
 _TELL_EVERY = 60.0  # seconds between two complaints
 
 
@@ -27,7 +32,9 @@ _TELL_EVERY = 60.0  # seconds between two complaints
 class Topic(Common):
     """Topics of a Kafka cluster that others write to; several collectors with one group share their partitions.
 
-    The group's position moves only when the records are durable. A record's number is its offset.
+    The group's position moves only when the records are durable. A value that is an array, or one as clouds wrap it
+    (`{"records": [...]}`), is a record for each element. A record's number is its offset times a million, and its place
+    among the elements.
     """
 
     parser: str = "ecs"
@@ -142,17 +149,30 @@ class Topic(Common):
         for place, rows in found.items():
             valued = [row for row in rows if row.value is not None]
             sink.dropped(source, "no value", len(rows) - len(valued))
-            records += [self._record(place, row, received) for row in valued]
+            for row in valued:
+                records += self._records(place, row, received)
         if records:
             await sink.append(source, records)
 
-    def _record(self, place: Place, row: Any, received: int) -> Raw:
-        return Raw(
-            data=row.value[: self.max_value],
-            lane=place.lane,
-            seq=row.offset,
-            received=received,
-            origin=f"{place.topic}/{place.partition}",
-            place=row.offset,
-            truncated=len(row.value) > self.max_value,
-        )
+    def _records(self, place: Place, row: Any, received: int) -> list[Raw]:
+        value = row.value[: self.max_value]
+        parts = _elements(value) if jsonarray.begins(value[:_HEAD]) else []
+        parts = parts or [value]
+        return [
+            Raw(
+                data=part,
+                lane=place.lane,
+                seq=row.offset * _EACH + index,
+                received=received,
+                origin=f"{place.topic}/{place.partition}",
+                place=row.offset,
+                truncated=len(row.value) > self.max_value and index == len(parts) - 1,
+            )
+            for index, part in enumerate(parts)
+        ]
+
+
+def _elements(value: bytes) -> list[bytes]:
+    """The elements of an array; none where there are more than a value may have, which is no record then."""
+    found = [part for _, _, part in itertools.islice(jsonarray.elements(io.BytesIO(value), len(value)), _EACH + 1)]
+    return found if len(found) <= _EACH else []

@@ -21,6 +21,7 @@ MAX_RECORD = 1 << 20
 _WINDOW = 8 << 20  # what RFC 9659 lets a sender of zstd ask for
 _PIECE = 256  # bytes of zstd taken at once: they may stand for eight megabytes, and more of them for more
 _SIGNS, _MOST_SIGNS = (b'"', b"[", b"]", b"{", b"}", b",", b"\\"), 2_000_000  # each costs a step
+_HEAD = 4_096  # bytes by which an array is known
 _LINES = ("text/plain", "application/x-ndjson", "application/ndjson", "application/jsonl")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -120,7 +121,7 @@ def _records(body: bytes, kind: str, most: int) -> list[bytes]:
         if begin == b"[" or (kind == "application/json" and begin != b"{"):
             return _array(body, most)
         if begin == b"{" and _is_one(body):
-            return [body]
+            return _wrapped(body) if jsonarray.begins(body[:_HEAD]) else [body]
     return lines(body, most)
 
 
@@ -134,6 +135,17 @@ def _array(body: bytes, most: int) -> list[bytes]:
     if sum(map(body.count, _SIGNS)) > _MOST_SIGNS:
         raise Refusal(400, "no JSON array, and too large to look for the element that is none; send smaller batches")
     return _elements(body, most)
+
+
+def _wrapped(body: bytes) -> list[bytes]:
+    """The elements of the one array that an object wraps; the object itself where it is damaged."""
+    try:
+        for value in msgspec.json.decode(body, type=dict[str, msgspec.Raw]).values():
+            if bytes(memoryview(value)[:1]) == b"[":
+                return [bytes(element) for element in msgspec.json.decode(value, type=list[msgspec.Raw])]
+    except _NO_JSON:
+        pass
+    return [body]
 
 
 def _elements(body: bytes, most: int) -> list[bytes]:

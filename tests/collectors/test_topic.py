@@ -79,11 +79,19 @@ def test_records_come_once_through_restarts_with_their_offsets(kafka: str, prefi
     send(kafka, made.topics[0], *numbered(50, 150), compression_type="snappy")
     collected(made, lambda _: reached(kafka, made) == 200, sink)
     assert sink.texts() == numbered(200)
-    assert [record.seq for record in sink.records] == list(range(200))
+    assert [record.seq for record in sink.records] == [offset * 1_000_000 for offset in range(200)]
     (lane,) = {record.lane for record in sink.records}
     assert lane.startswith(f"k.{made.topics[0]}.0.")
     assert sink.records[0].origin == f"{made.topics[0]}/0"
     assert sink.drops == []
+
+
+def test_what_clouds_wrap_is_a_record_for_each_element(kafka: str, prefix: str) -> None:
+    made = collector(kafka, make_topic(kafka, f"{prefix}.logs"))
+    send(kafka, made.topics[0], b"plain", b'{"records": [{"a":1}, {"b":[2]}]}', b"[{}]", b"[]")
+    sink = collected(made, lambda _: reached(kafka, made) == 4)
+    assert sink.texts() == [b"plain", b'{"a":1}', b'{"b":[2]}', b"{}", b"[]"]
+    assert [record.seq for record in sink.records] == [0, 1_000_000, 1_000_001, 2_000_000, 3_000_000]
 
 
 class Stuck(Kept):
@@ -122,9 +130,9 @@ def test_what_is_no_value_is_counted_and_what_is_too_long_is_cut(kafka: str, pre
     send(kafka, made.topics[0], None, b"x" * 5_000, None, b"", b"short")
     sink = collected(made, lambda _: reached(kafka, made) == 5)
     assert [(len(each.data), each.truncated, each.seq) for each in sink.records] == [
-        (1_000, True, 1),
-        (0, False, 3),
-        (5, False, 4),
+        (1_000, True, 1_000_000),
+        (0, False, 3_000_000),
+        (5, False, 4_000_000),
     ]
     assert sum(count for name, reason, count in sink.drops if reason == "no value") == 2
 
@@ -226,7 +234,7 @@ def test_values_become_events_and_bad_ones_dead_letters(kafka: str, prefix: str,
 
     asyncio.run(run())
     assert [event["message"] for event in events(bus)] == ["good"]
-    assert [letter["seq"] for letter in letters(bus)] == [1]
+    assert [letter["seq"] for letter in letters(bus)] == [1_000_000]
     bus.close()
 
 

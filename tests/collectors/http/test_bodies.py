@@ -114,6 +114,16 @@ def test_one_element_that_is_no_json_costs_no_other() -> None:
         assert found == [b'{"first":1}', element, b'{"last":1}']
 
 
+def test_what_clouds_wrap_is_taken_apart() -> None:
+    for body in (
+        b'{"records": [{"a":1}, {"b":[2]}]}',
+        b'{"@odata.context":"https://graph.example/v1.0/$metadata","value":[{"a":1},{"b":[2]}],"@odata.nextLink":"x"}',
+    ):
+        assert [each.data for each in frames(body, "application/json", 10)] == [b'{"a":1}', b'{"b":[2]}']
+    for body in (b'{"records": 3}', b'{"tags": ["a"], "b": 1}', b'{"records": [{"a":1'):
+        assert [each.data for each in frames(body, "application/json", 10)] == [body]
+
+
 def test_a_million_elements_are_refused_soon() -> None:
     began = time.process_time()
     for body in (b"[" + b"1," * 1_000_000 + b"1]", b"[" + b"NaN," * 1_000_000 + b"1]", b"[" * 3_000_000 + b"NaN]"):
