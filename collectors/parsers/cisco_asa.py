@@ -108,13 +108,20 @@ def _message(code: str, text: str, event: Event) -> None:
 
 def put_parts(parts: dict[str, str | None], event: Event, code: str, meaning: Meaning) -> Meaning:
     """Put the named parts of a text into the event; the meaning, or the one that a verdict inside of the text gives."""
-    outbound = parts.get("dir") in ("outbound", "Outbound") and code in ("302013", "302015", "302017", "302035")
-    for names in _TURNED if outbound else _SIDES:
+    direction = (parts.get("dir") or "").lower()
+    turned = direction == "outbound" and code in ("302013", "302015", "302017", "302035")
+    if code == "302020" and direction == "inbound":
+        turned = True
+        if (mapped := parts.pop("gaddr", None)) is not None and mapped != parts.get("sa"):
+            put_nat(event, "destination", mapped)
+    for names in _TURNED if turned else _SIDES:
         if parts.get(names[1] + "a"):
             _end(event, parts, names)
     for name, value in parts.items():
         if value and (setter := _SETTERS.get(name)) is not None:
             setter(event, value)
+    if parts.get("user") and "source.ip" in event and "user.name" in event:
+        event.setdefault("source.user.name", event["user.name"])
     if "user.name" not in event:
         for side in ("source", "destination"):
             if (user := event.get(f"{side}.user.name")) is not None:
@@ -262,6 +269,8 @@ _SETTERS: dict[str, Any] = {
     "agent": _text("user_agent.original"),
     "mac": _put_mac("source"),
     "dmac": _put_mac("destination"),
+    "suser": lambda event, value: put_who(event, value, "source.user"),
+    "duser": lambda event, value: put_who(event, value, "destination.user"),
     "gaddr": lambda event, value: put_nat(event, "source", value) if event.get("source.ip") != address(value) else None,
     "assigned": lambda event, value: put_nat(event, "source", value),
     "question": _text("dns.question.name"),

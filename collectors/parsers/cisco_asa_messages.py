@@ -32,14 +32,14 @@ from collectors.parsers.cisco_asa_pieces import (
 )
 
 _DYNAMIC = (
-    r"Dynamic [Ff]ilter \w+ \w+ {proto} traffic from {src} to {dst},? ?"
+    r"Dynamic [Ff]ilter \w+ (?:black |white |grey )?\w+ {proto} traffic from {src} to {dst},? ?"
     r"(?:(?P<which>source|destination) \S{1,255}(?: resolved)? from (?P<list>\S{1,64}) list:? ?(?P<domain>[^\s,]{1,255})"
     r"(?:/[\d.]{1,15})?(?:, threat-level: (?P<level>[\w-]{1,32}), category: (?P<threat>.{1,64}))?)?"
 )
 _HIT = r"access-list {acl} (?P<verdict>permitted|denied|est-allowed)"
 _TORN_TEXT = (
-    r"Teardown {proto} (?:state-bypass )?connection (?P<conn>\d{1,20}) (?:for|from) {src} to {dst}"
-    r"(?: duration {dur} bytes {bytes}(?: {reason}(?: from [^\s:]{1,64})?)?)?(?: ?\((?P<user>[^()]{1,256})\))?$"
+    r"Teardown {proto} (?:state-bypass )?connection (?P<conn>\d{1,20}) (?:for|from) {src}(?: (?P<suser>[^\s():]{1,128}))? to {dst}"
+    r"(?: (?P<duser>[^\s():]{1,128}))?(?: duration {dur} bytes {bytes}(?: {reason}(?: from [^\s:]{1,64})?)?)?(?: ?\((?P<user>[^()]{1,256})\))?$"
 )
 _BUILT_TEXT = (
     r"Built (?:{dir} )?{proto} (?:state-bypass )?connection (?P<conn>\d{1,20}) (?:for|from) {src} to {dst}"
@@ -145,7 +145,7 @@ TRAFFIC = messages(
     (
         "313005",
         DENIED,
-        r"No matching connection for ICMP error message: {proto} .{0,700}?on {in} interface\. {0,2}Original IP payload: (?:protocol )?\S{1,32} src {src} dst {dst}",
+        r"No matching connection for ICMP error message: {proto} src [^\s()]{1,128}(?: ?\((?P<suser>[^()]{1,256})\))? .{0,700}?on {in} interface\. {0,2}Original IP payload: (?:protocol )?\S{1,32} src {src} dst {dst}",
         r"No matching connection for ICMP error message: {proto} src {src} dst {dst}",
     ),
     ("313009", DENIED, r"Denied invalid {proto} code \w{1,16}, for {src} to {dst}"),

@@ -74,7 +74,7 @@ _PIECES = {
     "vpn": r"(?:TunnelGroup <?.{0,128}?>? )?(?:GroupPolicy|Group) <?(?P<group>[^<>\n]{0,128}?)>? User(?: <?(?P<user>[^<>\n]{0,256}?)>?)? "
     r"IP <?(?P<sa>[0-9A-Fa-f.:]{2,45})>?",
     "ike": r"(?:Group = (?P<group>[^,\n]{0,128}), )?(?:Username = (?P<user>[^,\n]{0,256}), )?(?:IP = (?P<sa>[^,\s]{1,64}),? ?)?",
-    "ike2": r"Local: ?\[?(?P<da>[0-9A-Fa-f.:]{2,45}?)\]?: ?(?P<dp>\d{1,5}) Remote: ?\[?(?P<sa>[0-9A-Fa-f.:]{2,45}?)\]?: ?(?P<sp>\d{1,5}) "
+    "ike2": r"Local: ?\[?(?P<da>[0-9A-Fa-f.:]{2,45}?|[\w.-]{1,255}?)\]?: ?(?P<dp>\d{1,5}) Remote: ?\[?(?P<sa>[0-9A-Fa-f.:]{2,45}?|[\w.-]{1,255}?)\]?: ?(?P<sp>\d{1,5}) "
     r"Username: ?(?P<user>.{0,256}?) (?:IKEv[12] )?",
 }
 _PIECE = re.compile(r"\{([a-z]\w*)\}")
