@@ -23,7 +23,7 @@ from collectors.parsers.network import put_count, put_end, put_nat, put_transpor
 
 Facts = dict[str, str]
 
-_TIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d$", re.ASCII)
+_TIME = re.compile(r"\d{4}[/-]\d\d[/-]\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?$", re.ASCII)
 _ENDS = "src dst natsrc natdst rule srcuser dstuser app vsys from to inbound outbound logset"
 _PORTS = "session repeat sport dport natsport natdport flags proto action"
 _GROUPS = "dg1 dg2 dg3 dg4 vsys_name device_name"
@@ -33,7 +33,8 @@ _COLUMNS = {
     "THREAT": f"{_ENDS} _ {_PORTS} misc threat category severity direction seqno _ srcloc dstloc _ content_type _"
     f" filehash _ _ user_agent filetype xff referrer sender subject recipient _ {_GROUPS} _ _ _ method"
     " _ _ _ _ _ threat_category _ _ _ _ _ _ rule_uuid",
-    "DECRYPTION": f"{_ENDS} _ {_PORTS}",
+    "DECRYPTION": f"{_ENDS} _ {_PORTS} _ _ _ _ _ rule_uuid _ _ tls _ cipher _ _ curve error_kind _ _ _ serial"
+    " fingerprint not_before not_after _ _ _ _ _ _ _ subject issuer _ sni error",
     "GTP": f"{_ENDS} _ {_PORTS}",
     "SCTP": f"{_ENDS} _ {_PORTS}",
     "START": f"{_ENDS} _ {_PORTS} severity seqno _ srcloc dstloc {_GROUPS}",
@@ -87,13 +88,15 @@ _FROM = re.compile(
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a line into the event; False for what is none of PAN-OS."""
     columns = _split(message)
+    if len(columns) == 8 and columns[2] == "audit" and _TIME.match(columns[1]) is not None:
+        return _audit(columns, event, context)
     if len(columns) < 9 or _TIME.match(columns[1]) is None:
         return False
     kind, subtype = columns[3], columns[4].lower()
     names = _NAMES.get(kind)
     if names is None:
         return False
-    facts: Facts = dict(zip(names, columns[7:], strict=False))
+    facts: Facts = {name: column for name, column in zip(names, columns[7:], strict=False) if name != "_"}
     written = columns[6] if _TIME.match(columns[6]) is not None else columns[1]
     event["@timestamp"] = _stamp(written, context.zone)
     event |= {"observer.vendor": "Palo Alto Networks", "observer.product": "PAN-OS", "observer.type": "firewall"}
@@ -105,6 +108,20 @@ def read(message: str, event: Event, context: Context) -> bool:
     if severity in _SEVERITIES:
         event["event.severity"], event["log.level"] = _SEVERITIES[severity], severity
     _READERS[kind](facts, subtype, event, context)
+    return True
+
+
+def _audit(columns: list[str], event: Event, context: Context) -> bool:
+    """What an administrator did: serial number, time, `audit`, version, where, who, what, result."""
+    event["@timestamp"] = _stamp(columns[1], context.zone)
+    event |= {"observer.vendor": "Palo Alto Networks", "observer.product": "PAN-OS", "observer.type": "firewall"}
+    event["almena.panos.type"], event["almena.panos.subtype"] = "AUDIT", columns[4]
+    put(event, "observer.serial_number", columns[0])
+    put_user(event, columns[5])
+    put(event, "process.command_line", columns[6])
+    event["event.category"], event["event.type"] = ["configuration"], ["info"]
+    event["event.action"] = columns[4].lower()
+    event["event.outcome"] = columns[7] if columns[7] in ("success", "failure") else "unknown"
     return True
 
 
@@ -244,6 +261,26 @@ def _tunnel(facts: Facts, subtype: str, event: Event, context: Context) -> None:
     _verdict(facts, event, ["connection"])
 
 
+def _decryption(facts: Facts, subtype: str, event: Event, context: Context) -> None:
+    _tunnel(facts, subtype, event, context)
+    error = facts.get("error", "")
+    event["event.action"] = "decryption"
+    event["event.outcome"] = "failure" if error else "success"
+    put(event, "error.message", error)
+    protocol = facts.get("tls", "")
+    if protocol.startswith("TLS") and protocol[3:6].strip():
+        event["tls.version_protocol"], event["tls.version"] = "tls", protocol[3:].strip(" v")
+    for key, name in (
+        ("cipher", "tls.cipher"),
+        ("curve", "tls.curve"),
+        ("sni", "tls.client.server_name"),
+        ("sni", "destination.domain"),
+        ("subject", "tls.server.subject"),
+        ("issuer", "tls.server.issuer"),
+    ):
+        put(event, name, facts.get(key))
+
+
 def _system(facts: Facts, subtype: str, event: Event, context: Context) -> None:
     said, code = facts.get("opaque", ""), facts.get("eventid", "")
     put(event, "message", said)
@@ -271,6 +308,7 @@ def _system(facts: Facts, subtype: str, event: Event, context: Context) -> None:
 def _config(facts: Facts, subtype: str, event: Event, context: Context) -> None:
     put_end(event, "source", facts.get("host"))
     put_user(event, facts.get("admin"))
+    put_user(event, facts.get("admin"), "source.user")
     event["event.category"], event["event.type"] = ["configuration"], ["change"]
     event["event.action"] = f"cmd-{facts.get('cmd', '').lower()}"
     result = facts.get("result", "").lower()
@@ -315,6 +353,7 @@ def _remote(facts: Facts, subtype: str, event: Event, context: Context) -> None:
 def _mapped(facts: Facts, subtype: str, event: Event, context: Context) -> None:
     put_end(event, "source", facts.get("ip"))
     put_user(event, facts.get("normal") or facts.get("user"))
+    put_user(event, facts.get("normal") or facts.get("user"), "source.user")
     put(event, "message", facts.get("opaque"))
     put(event, "rule.name", facts.get("rule"))
     event["event.action"] = (facts.get("eventid") or subtype).lower()
@@ -345,7 +384,8 @@ def _matched(facts: Facts, subtype: str, event: Event, context: Context) -> None
 _READERS: dict[str, Callable[[Facts, str, Event, Context], None]] = {
     "TRAFFIC": _traffic,
     "THREAT": _threat,
-    **dict.fromkeys(("DECRYPTION", "GTP", "SCTP", "START", "END"), _tunnel),
+    "DECRYPTION": _decryption,
+    **dict.fromkeys(("GTP", "SCTP", "START", "END"), _tunnel),
     "SYSTEM": _system,
     "CONFIG": _config,
     "GLOBALPROTECT": _remote,
