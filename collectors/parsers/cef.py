@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from almena.clock import MINUTE, format_time
+from almena.clock import DAY, MINUTE, format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers.common import MONTHS, address, epoch, fraction, instant, local, number, zone_of
 from collectors.parsers.format import Format
+from collectors.parsers.header import year_of
 from collectors.parsers.jsonpath import put
 from collectors.parsers.network import (
     put_count,
@@ -174,13 +175,13 @@ def moment_of(written: str, context: Context) -> int | None:
         month, day, year, clock, part, zone, hours, minutes = found.groups()
         where = "UTC" if zone in ("UTC", "GMT", "Z") or hours else context.zone
         away = (int(hours) * 60 + int(f"{hours[0]}{minutes}")) * MINUTE if hours else 0
-        return _written(month, day, int(year or 0) or _year(context), clock, where) + fraction(part) - away
+        return (
+            _written(month, day, int(year or 0) or year_of(month, day, where, context.received // DAY), clock, where)
+            + fraction(part)
+            - away
+        )
     except ParseError:
         return None
-
-
-def _year(context: Context) -> int:
-    return int(format_time(context.received)[:4])
 
 
 def _times(facts: dict[str, str], event: Event, context: Context) -> None:

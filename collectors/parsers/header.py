@@ -155,7 +155,7 @@ def _usual(found: re.Match[str], event: Event, context: Context) -> int:
 
 @lru_cache(maxsize=4_096)
 def _stamp(month: str, day: str, clock: str, zone: str, received_day: int) -> str:
-    return format_time(_moment(_year(month, day, zone, received_day), month, day, clock, zone))
+    return format_time(_moment(year_of(month, day, zone, received_day), month, day, clock, zone))
 
 
 def _fields(priority: int) -> Event:
@@ -189,19 +189,21 @@ def _priority(line: str, event: Event) -> int:
 
 
 @lru_cache(maxsize=4_096)
-def _year(month: str, day: str, zone: str, received_day: int) -> int:
-    """The year in which the month and day lie nearest to the day of the receipt."""
+def year_of(month: str, day: str, zone: str, received_day: int) -> int:
+    """The year of a day that is written without one: the last that is not more than a week behind the receipt.
+
+    So lines of last year keep their time when they come late, and a clock may be ahead. Raises ParseError.
+    """
     received = received_day * DAY + DAY // 2
     year = to_datetime(received).year
-    away = {}
-    for candidate in range(year - 4, year + 5):
+    for candidate in range(year + 1, year - 8, -1):
         try:
-            away[candidate] = abs(local(candidate, MONTHS[month], int(day), "12:00:00", zone_of(zone)) - received)
+            noon = local(candidate, MONTHS[month], int(day), "12:00:00", zone_of(zone))
         except ParseError:
             continue  # 29 February is in few of them
-    if not away:
-        raise ParseError("a time that cannot be read or does not exist")
-    return min(away, key=lambda candidate: away[candidate])
+        if noon <= received + 7 * DAY:
+            return candidate
+    raise ParseError("a time that cannot be read or does not exist")
 
 
 @lru_cache(maxsize=4_096)
@@ -229,7 +231,7 @@ def _time(line: str, at: int, context: Context) -> tuple[int | None, int]:
 
 
 def _of_parts(year: str | None, month: str, day: str, clock: str, zone: str, context: Context) -> int:
-    number = int(year) if year else _year(month, day, zone, context.received // DAY)
+    number = int(year) if year else year_of(month, day, zone, context.received // DAY)
     return _moment(number, month, day, clock, zone)
 
 
