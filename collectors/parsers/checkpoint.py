@@ -96,6 +96,7 @@ _SIGN_INS = {"Log In": ("logged-in", "success"), "Failed Log In": ("logon-failed
 _SENTENCES = ("message", "reason", "subject", "description", "sys_message")
 _WHY = "failed to log in: "
 _JSON = ("origin", "product")
+_LONG = re.compile(r"[^()]{1,256} \(([^()\s]{1,128})\)(?:\([+*-]\))?(?:;|$)", re.ASCII)
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -206,11 +207,9 @@ def _people(facts: dict[str, str], event: Event) -> None:
 
 
 def _short(name: str | None) -> str | None:
-    """`aruiz` of "Ana Ruiz (aruiz)", else the name."""
-    if name is None or not name.endswith(")"):
-        return name
-    long, _, short = name[:-1].rpartition(" (")
-    return short if long and short and " " not in short else name
+    """`aruiz` of "Ana Ruiz (aruiz)(+); Eva Ruiz (eruiz)", else the name."""
+    found = _LONG.match(name) if name is not None else None
+    return found[1] if found is not None else name
 
 
 def _traffic(facts: dict[str, str], event: Event) -> None:

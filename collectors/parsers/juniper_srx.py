@@ -31,9 +31,9 @@ Values = dict[str, str]
 
 _FAMILIES = (
     "RT_FLOW_SESSION_", "RT_SCREEN_", "APPTRACK_SESSION_", "IDP_", "WEBFILTER_URL_", "AV_", "ANTISPAM_SPAM_",
-    "CONTENT_FILTERING_", "AAMW_", "SECINTEL_ACTION_", "UI_", "SSHD_LOGIN_", "LOGIN_FAILED", "LOGIN_INFORMATION",
-    "LOGIN_PAM_", "LOGIN_ROOT", "WEB_AUTH_", "FWAUTH_", "SNMPD_AUTH_FAILURE", "SNMP_TRAP_LINK_", "KMD_", "RPD_",
-    "PFE_FW_SYSLOG_IP", "CHASSISD_", "JSRPD_", "RTLOG_", "RT_SRC_NAT_", "RT_H323_", "RT_ALG_",
+    "CONTENT_FILTERING_", "AAMW_", "SRX_", "SECINTEL_ACTION_", "UI_", "SSHD_LOGIN_", "LOGIN_FAILED",
+    "LOGIN_INFORMATION", "LOGIN_PAM_", "LOGIN_ROOT", "WEB_AUTH_", "FWAUTH_", "SNMPD_AUTH_FAILURE", "SNMP_TRAP_LINK_",
+    "KMD_", "RPD_", "PFE_FW_SYSLOG_IP", "CHASSISD_", "JSRPD_", "RTLOG_", "RT_SRC_NAT_", "RT_H323_", "RT_ALG_",
 )  # fmt: skip
 """What tags of Junos begin with, where no field and no program says that it is Junos."""
 
@@ -251,7 +251,7 @@ def _details(values: Values, event: Event) -> None:
 
 
 def _meaning(name: str, values: Values, event: Event) -> None:
-    family = name.partition("_")[0]
+    family = name.removeprefix("SRX_").partition("_")[0]
     end = name.rpartition("_")[2]
     if name.startswith(("RT_FLOW_SESSION", "APPTRACK_SESSION")):
         action, types = _FLOWS.get(end, ("flow_started", ["connection", "info"]))
