@@ -108,6 +108,7 @@ FORMATS: tuple[Format, ...] = (
     pfsense.FORMAT,
     fortigate.FORMAT,
     zeek.FORMAT,
+    sophos_utm.DAEMONS,
     bind.FORMAT,
     suricata.FORMAT,
     unbound.FORMAT,
