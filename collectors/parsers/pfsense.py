@@ -58,7 +58,7 @@ def read(message: str, event: Event, context: Context) -> bool:
         or (program.startswith(("openvpn", "ovpn")) and pfsense_vpn.openvpn(message[:4_096], event))
         or (program.startswith(("charon", "ipsec")) and pfsense_vpn.charon(message[:4_096], event))
         or _alert(message, event, context)
-        or (message[:1] == "/" and _login(message[:1_024], event))
+        or (message.startswith(("/", "user ")) and _login(message[:1_024], event))
         or (program == "sshguard" and _guard(message, event))
     )
     if not found:
@@ -104,10 +104,9 @@ def _filter(message: str, event: Event) -> bool:
 
 def _login(message: str, event: Event) -> bool:
     page = _PAGE.match(message)
-    if page is None:
-        return False
+    at = 0 if page is None else page.end()
     for pattern, kind in _LOGINS:
-        found = pattern.match(message, page.end())
+        found = pattern.match(message, at)
         if found is None:
             continue
         put_user(event, found[1])
