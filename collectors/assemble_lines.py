@@ -72,6 +72,18 @@ class Indented:
         return bool(self._group.lines)
 
 
+class Snort(Indented):
+    """Alerts in full begin with `[**]` and end with an empty line; shorter ones have a line each."""
+
+    def begins(self, data: bytes) -> bool:
+        """Whether a line begins a record."""
+        return data.startswith(b"[**]") or not self._group.lines[0].data.startswith(b"[**]")
+
+    def ends(self, data: bytes) -> bool:
+        """Whether a line, just taken, ends its record."""
+        return not data
+
+
 class Patterned(Indented):
     """Lines that a regular expression of the operator's does not find continue the record before."""
 

@@ -16,6 +16,7 @@ from collectors.assemble_lines import (
     Oracle,
     Patterned,
     PostgreSQL,
+    Snort,
     Timed,
     WindowsDHCP,
     WindowsDNS,
@@ -68,6 +69,7 @@ ASSEMBLERS: Mapping[str, Callable[[], Assembler]] = {
     "mysql": MySQL,
     "oracle": Oracle,
     "postgresql": PostgreSQL,
+    "snort": Snort,
     "windows_dns": WindowsDNS,
     "zeek": Header,
 }

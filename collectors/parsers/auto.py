@@ -92,6 +92,8 @@ def _line(line: str, context: Context) -> tuple[str, Event] | None:
 
 def _alone(line: str, at: int, event: Event, context: Context) -> tuple[str, Event] | None:
     for each in formats.ALONE:
+        if each.convert is not None and line.startswith("{", at):
+            continue  # an object of that format would have been known by its keys
         found = formats.read(each, line, at, event, context)
         if found is not None:
             return each.name, found

@@ -44,6 +44,11 @@ _GIVEN = re.compile(
     r" with duid ([0-9a-f:]{2,400})",
     re.ASCII,
 )
+_POOL = re.compile(
+    rf"(?:dhcp6c )?(Picking pool address|Reusing lease|[a-z]{{3,8}} an address)(?: for:)? ({_IP})"
+    r"(?:/\d{1,3})?(?=[ ,]|$)",
+    re.ASCII,
+)
 _MAP = re.compile(rf"(Added|Removed|added|removed) (?:new )?forward map from (\S{{1,255}}) to ({_IP})$", re.ASCII)
 _ABANDONED = re.compile(rf"[Aa]bandoning IP address ({_IP}): (.{{1,128}})", re.ASCII)
 _REFUSED = ("DHCPNAK", "DHCPDECLINE")
@@ -141,15 +146,20 @@ def _other(text: str, event: Event) -> bool:
 
 
 def _six(text: str, event: Event) -> bool:
-    found = _SIX.match(text) or _SENT.match(text)
-    if found is not None:
-        put_end(event, "source", found[2], found[3])
-        return say(event, found[1].lower(), "success", "dhcpv6")
+    for pattern, action in ((_SIX, "{}-message"), (_SENT, "sending-{}")):
+        found = pattern.match(text)
+        if found is not None:
+            put_end(event, "source", found[2], found[3])
+            return say(event, action.format(found[1].lower()), "success", "dhcpv6")
+    pool = _POOL.match(text)
+    if pool is not None:
+        put_end(event, "source", pool[2])
+        return say(event, pool[1].lower().replace(" ", "-"), "success", "dhcpv6")
     given = _GIVEN.match(text)
     if given is not None:
         put_end(event, "source", given[3])
         event["almena.dhcp.duid"] = given[4]
-        return say(event, given[1].lower(), "success", "dhcpv6")
+        return say(event, f"{given[1]}-{given[2]}".lower(), "success", "dhcpv6")
     return False
 
 

@@ -11,7 +11,7 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import f5_fields, sshd
+from collectors.parsers import f5_fields, f5_telemetry, sshd
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_count, put_end, put_nat, put_total, put_user
 
@@ -259,12 +259,18 @@ FORMAT = Format(
     name="f5",
     dataset="f5.bigip",
     read=read,
+    convert=f5_telemetry.convert,
+    fits=f5_telemetry.fits,
     words=False,
     programs=("ASM", *_BIGIP, *(f"tmm{at}" for at in range(64))),
     begins=(
         "ASM:",
         'unit_hostname="',
         'acl_policy_name="',
+        'hostname="',
+        "action=Blocking;",
+        "action=Transparent;",
+        "action=None;",
         *(f"{level} {program}" for level in _LEVELS for program in _PROGRAMS),
     ),
 )

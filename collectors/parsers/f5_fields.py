@@ -17,7 +17,7 @@ _PAIR = re.compile(
     r'([A-Za-z_][\w.]{1,63})=(?:"((?:[^"\\]++|\\.)*+)"|([^",]{0,1024}))(?:,|, |$| )', re.ASCII | re.DOTALL
 )
 _QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"(?:,|$)', re.ASCII | re.DOTALL)
-_NONE = frozenset(("", "N/A", "-", "Unknown", "unknown", "none", "0.0.0.0", "::"))  # noqa: S104 - written for no value
+_NONE = frozenset(("", "N/A", "NA", "-", "Unknown", "unknown", "none", "0.0.0.0", "::"))  # noqa: S104 - written for no value
 _ORDER = (  # noqa: SIM905
     "unit_hostname management_ip_address http_class_name policy_name policy_apply_date violations support_id"
     " request_status response_code ip_client route_domain method protocol query_string x_forwarded_for_header_value"
@@ -52,7 +52,11 @@ _NAMES = (
 
 def put(text: str, event: Event, context: Context) -> bool:
     """Put the fields of a record into the event; False when it has none of these two."""
-    values = _values(text, event)
+    return put_values(_values(text, event), event, context)
+
+
+def put_values(values: dict[str, str], event: Event, context: Context) -> bool:
+    """As `put`, of fields by name."""
     if "request_status" in values or "ip_client" in values:
         _web(values, event)
     elif "action" in values and ("source_ip" in values or "dest_ip" in values or "dos_attack_name" in values):
@@ -63,9 +67,9 @@ def put(text: str, event: Event, context: Context) -> bool:
         value = values.get(key)
         if value is not None and (name != "observer.ip" or address(value) is not None):
             event[name] = value
-    moment = _time(values.get("date_time", ""), context.zone)
-    if moment is not None:
-        event["@timestamp"] = format_time(moment)
+    written = moment(values.get("date_time") or values.get("timestamp", ""), context.zone)
+    if written is not None:
+        event["@timestamp"] = format_time(written)
     return True
 
 
@@ -78,6 +82,11 @@ def _values(text: str, event: Event) -> dict[str, str]:
         columns = [each.replace('\\"', '"') for each in _QUOTED.findall(text)[:_MOST]]
         if len(columns) >= 27 and columns[7] in ("blocked", "alerted", "passed") and address(columns[9]):
             values |= dict(zip(_ORDER, columns, strict=False))
+    elif ";" in text[:160] and '"' not in text[:160]:
+        for each in text.split(";", _MOST)[:_MOST]:
+            name, equals, value = each.partition("=")
+            if equals:
+                values.setdefault(name.strip().lower(), value.strip().strip('"'))
     else:
         at = 0
         while len(values) < _MOST and (pair := _PAIR.match(text, at)) is not None:
@@ -89,7 +98,7 @@ def _values(text: str, event: Event) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1_024)
-def _time(written: str, zone: str) -> int | None:
+def moment(written: str, zone: str) -> int | None:
     """`2026-11-22 13:34:00` or `Nov 22 2026 13:34:00` in microseconds; None for anything else."""
     date = _DATE.match(written)
     if date is not None and date[1] in MONTHS:
@@ -112,7 +121,12 @@ def _web(values: dict[str, str], event: Event) -> None:
     if status:
         event["event.action"] = status
         event["event.outcome"] = "failure" if blocked else "success"
-    put_end(event, "source", get("ip_client"), get("src_port"))
+    if "action" in values:  # what the defence against bots did
+        event["event.action"] = get("action", "").lower().replace(" ", "-")
+    put_end(event, "source", get("ip_client") or get("client_ip"), get("src_port") or get("client_port"))
+    for part in ("address", "ip", "port"):
+        if f"source.{part}" in event:
+            event[f"client.{part}"] = event[f"source.{part}"]
     put_end(event, "destination", get("dest_ip"), get("dest_port"))
     put_user(event, get("username"))
     _request(values, event)
@@ -126,17 +140,18 @@ def _web(values: dict[str, str], event: Event) -> None:
 
 def _request(values: dict[str, str], event: Event) -> None:
     get = values.get
-    if get("method"):
-        event["http.request.method"] = get("method")
-    if get("protocol"):
-        event["network.protocol"] = event["url.scheme"] = get("protocol", "").lower()
-    path, query = get("uri"), get("query_string")
+    method, protocol = get("method") or get("http_method"), get("protocol") or get("http_protocol_indication")
+    if method:
+        event["http.request.method"] = method
+    if protocol:
+        event["network.protocol"] = event["url.scheme"] = protocol.lower()
+    path, query = get("uri") or get("client_request_uri"), get("query_string")
     if path is not None:
         event["url.path"] = path
         event["url.original"] = path if query is None else f"{path}?{query}"
     if query is not None:
         event["url.query"] = query
-    request = get("request", "")[:16_384]
+    request = (get("request") or get("http_request", ""))[:16_384]
     headers = _REAL_HEADER.findall(request) or _HEADER.findall(request)
     for name, value in reversed(headers):
         if name == "Host":
@@ -151,7 +166,7 @@ def _firewall(values: dict[str, str], event: Event) -> None:
     denied = action.startswith(("drop", "reject", "deny", "discard", "block"))
     event["event.dataset"] = "f5.afm"
     event["observer.type"] = "firewall"
-    event["event.action"] = action
+    event["event.action"] = action if "dos_attack_name" in values else get("action", "")
     event["event.category"] = ["network"]
     event["event.type"] = ["connection", "denied" if denied else "allowed"]
     event["event.outcome"] = "failure" if denied else "success"
@@ -164,3 +179,8 @@ def _firewall(values: dict[str, str], event: Event) -> None:
     put_nat(event, "destination", get("translated_dest_ip"), get("translated_dest_port"))
     put_transport(event, get("ip_protocol") or get("protocol"))
     put_user(event, get("source_user"))
+    if "user.name" in event:
+        event["source.user.name"] = event["user.name"]
+    for key, name in (("source_fqdn", "source.domain"), ("dest_fqdn", "destination.domain")):
+        if get(key):
+            event[name] = get(key)

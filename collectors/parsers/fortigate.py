@@ -273,7 +273,7 @@ def _users(found: dict[str, str], event: Event) -> None:
         user = get(key)
         if user and user not in _NOTHING:
             put_user(event, user)
-            if "user.name" in event and ("srcip" in found or "remip" in found):
+            if "user.name" in event:
                 event["source.user.name"] = event["user.name"]
             break
     if get("type") == "traffic":

@@ -79,6 +79,7 @@ def _login(found: dict[str, str], text: str, event: Event) -> None:
     by_web = _WEBMAIL.match(found.get("msg", ""))
     if by_web is not None:
         put_user(event, by_web[1])
+        event["source.user.name"] = event["user.name"]
         put_end(event, "source", by_web[2].rstrip("."))
     if "event.outcome" not in event:
         failed = "fail" in text or "denied" in text or "invalid" in text

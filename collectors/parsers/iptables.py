@@ -15,7 +15,7 @@ from functools import lru_cache
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers.format import Format
-from collectors.parsers.network import put_count, put_end, put_transport
+from collectors.parsers.network import put_count, put_end, put_port, put_transport
 
 _MOST = 64  # parts of a packet's line
 _UPTIME = re.compile(r"\[ {0,10}\d{1,12}\.\d{1,9}\] ?", re.ASCII)
@@ -24,6 +24,13 @@ _UBIQUITI = re.compile(
     r"\[((?:ipv[46]-)?[^\]]{1,128}?)-(default|[A-Z]|\d{1,10})-(default|[A-Z]{1,8}|\d{1,10})\]", re.ASCII
 )
 _DESCRIPTION = re.compile(r'DESCR="([^"]{0,256})"', re.ASCII)
+_NAMED = re.compile(r"iptables (\w{1,32})(?=[: ]|$)", re.ASCII)
+"""How the name of a rule of iptables' own documentation stands before a packet: `iptables DROP_INPUT: `."""
+_CUT = re.compile(
+    r"([a-z]{1,8}\.[a-z]{1,8} kernel: ?)?\d{0,5} ?(?:T?T?L=)?\d{1,3} ID=\d{1,5} (?:DF )?(PROTO=\w{1,16} .{1,512})",
+    re.ASCII,
+)
+"""A packet whose beginning is lost, as UniFi's gateways send some."""
 _SHOREWALL = re.compile(r"[Ss]horewall6?:([\w.-]{1,64}):(\w{1,16}):", re.ASCII)
 _WORD = re.compile(
     r"(?<![a-z])(drop(?:ped)?|reject(?:ed)?|den(?:y|ied)|block(?:ed)?|bloqu\w{1,6}|accept(?:ed)?|allow(?:ed)?"
@@ -44,6 +51,9 @@ def read(message: str, event: Event, context: Context) -> bool:
     at = 0 if uptime is None else uptime.end()
     start = _START.search(message, at, at + 1_024) if " DST=" in message else None
     if start is None:
+        cut = _CUT.match(message.strip()) if " PROTO=" in message[:80] else None
+        if cut is not None and (cut[1] or event.get("process.name") == "kernel"):
+            return _rest(cut[2], message, event)
         if event.get("process.name") != "kernel" or "audit(" in message[:256]:
             return False
         event["event.dataset"], event["message"] = "system.syslog", message
@@ -68,7 +78,22 @@ def read(message: str, event: Event, context: Context) -> bool:
     _addresses(parts, event)
     if parts.get("UID"):
         event["user.id"] = parts["UID"]
-    _prefix(message[at:begin].strip(), event)
+    prefix = message[at:begin].strip()
+    if not prefix and event.get("process.name", "kernel") not in ("kernel", "ulogd"):
+        prefix = event.pop("process.name")  # what stands where a program does is the rule's prefix
+        event.pop("log.syslog.appname", None)
+    _prefix(prefix, event)
+    return True
+
+
+def _rest(text: str, message: str, event: Event) -> bool:
+    """What is left of a packet: its protocol and ports; always True."""
+    parts = _packet(text, event)
+    put_transport(event, _protocol(parts.get("PROTO", "")))
+    put_port(event, "source.port", parts.get("SPT"))
+    put_port(event, "destination.port", parts.get("DPT"))
+    event["event.category"], event["event.type"] = ["network"], ["connection"]
+    event["observer.type"], event["message"] = "firewall", message
     return True
 
 
@@ -105,6 +130,7 @@ def _prefix(prefix: str, event: Event) -> None:
     if not prefix:
         return
     action, name, number, category = _meaning(prefix)
+    named = _NAMED.match(prefix)
     if name:
         event["rule.name"] = name
     if number:
@@ -112,7 +138,7 @@ def _prefix(prefix: str, event: Event) -> None:
     if category:
         event["rule.description"] = category
     if action:
-        event["event.action"] = action
+        event["event.action"] = action if named is None else named[1].lower()
     if action in _DENIED:
         event["event.type"].append("denied")
         event["event.outcome"] = "failure"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 
-from almena.clock import format_time
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pfsense_vpn
-from collectors.parsers.common import address, instant
+from collectors.parsers import pfsense_vpn, snort
+from collectors.parsers.common import address
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_count, put_end, put_transport, put_user
 
@@ -41,13 +40,6 @@ _MEANINGS = {
     "out": ("logged-out", "success", "session", "end"),
 }
 _GUARD = re.compile(r"(Blocking|Attack from) \"([0-9A-Fa-f.:]{2,45})(?:/\d{1,3})?\"", re.ASCII)
-_ALERT = re.compile(
-    r"(?:(\d\d)/(\d\d)(?:/(\d{4}))?-(\d\d:\d\d:\d\d\.\d{6}) {1,2})?(?:\[(Drop|wDrop)\] )?(?:\[\*\*\] )?"
-    r"\[(\d{1,9}:\d{1,9}):\d{1,9}\] (.{1,512}?) (?:\[\*\*\] )?(?:\[Classification: ([^\]]{0,256})\] )?"
-    r"(?:\[Priority: (\d{1,2})\]:? )?(?:<\S{1,64}> )?"
-    r"\{([\w-]{1,16})\} ([0-9A-Fa-f.:]{2,45}?)(?::(\d{1,5}))? -> ([0-9A-Fa-f.:]{2,45}?)(?::(\d{1,5}))?$",
-    re.ASCII,
-)
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -57,8 +49,8 @@ def read(message: str, event: Event, context: Context) -> bool:
         _filter(message, event)
         or (program.startswith(("openvpn", "ovpn")) and pfsense_vpn.openvpn(message[:4_096], event))
         or (program.startswith(("charon", "ipsec")) and pfsense_vpn.charon(message[:4_096], event))
-        or _alert(message, event, context)
-        or (message[:1] == "/" and _login(message[:1_024], event))
+        or snort.alert(message, event, context)
+        or (message.startswith(("/", "user ")) and _login(message[:1_024], event))
         or (program == "sshguard" and _guard(message, event))
     )
     if not found:
@@ -104,10 +96,9 @@ def _filter(message: str, event: Event) -> bool:
 
 def _login(message: str, event: Event) -> bool:
     page = _PAGE.match(message)
-    if page is None:
-        return False
+    at = 0 if page is None else page.end()
     for pattern, kind in _LOGINS:
-        found = pattern.match(message, page.end())
+        found = pattern.match(message, at)
         if found is None:
             continue
         put_user(event, found[1])
@@ -129,33 +120,6 @@ def _guard(message: str, event: Event) -> bool:
     event["event.action"] = "blocked" if found[1] == "Blocking" else "attack"
     event["event.category"] = ["intrusion_detection"]
     event["event.type"] = ["denied" if found[1] == "Blocking" else "info"]
-    event["message"] = message
-    return True
-
-
-def _alert(message: str, event: Event, context: Context) -> bool:
-    """An alert of Snort or Suricata as text."""
-    if "} " not in message or " -> " not in message:
-        return False
-    found = _ALERT.match(message[:2_048])
-    if found is None:
-        return False
-    month, day, year, clock = found.groups()[:4]
-    dropped, number, name, kind, priority, protocol, source, source_port, target, target_port = found.groups()[4:]
-    if year is not None:
-        event["@timestamp"] = format_time(instant(f"{year}-{month}-{day}T{clock}", context.zone))
-    event["event.dataset"] = "snort.log" if event.get("process.name") == "snort" else "suricata.fast"
-    event["event.kind"], event["event.action"] = "alert", "drop" if dropped == "Drop" else "alert"
-    event["event.category"] = ["network", "intrusion_detection"]
-    event["event.type"] = ["denied" if dropped == "Drop" else "info"]
-    event["rule.id"], event["rule.name"] = number, name
-    if kind:
-        event["rule.category"] = kind
-    if priority:
-        event["event.severity"] = int(priority)
-    put_transport(event, protocol)
-    put_end(event, "source", source, source_port)
-    put_end(event, "destination", target, target_port)
     event["message"] = message
     return True
 

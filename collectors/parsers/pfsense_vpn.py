@@ -12,6 +12,7 @@ _PEER = re.compile(
     rf"(?:([^\s/\[\]]{{1,128}})/)?(?:(?:tcp|udp)[46]?(?:-server)?:)?(?:\[?AF_INET6?\])?\[?({_ADDRESS})\]?:(\d{{1,5}}) ",
     re.ASCII,
 )
+_INCOMING = re.compile(rf" from \[AF_INET6?\]\[?({_ADDRESS})\]?:(\d{{1,5}})(?=$|[ ,:])", re.ASCII)
 _NAMED = re.compile(r"\[([^\]]{1,128})\] Peer Connection Initiated with ", re.ASCII)
 _POOL = re.compile(rf"MULTI(?:_sva)?: (?:pool returned IPv4=|Learn: )({_ADDRESS})", re.ASCII)
 _SERVER = re.compile(
@@ -92,7 +93,10 @@ def _auth(event: Event, message: str, *, failed: bool) -> bool:
 def _peer(message: str, event: Event) -> bool:
     peer = _PEER.match(message)
     if peer is None:
-        return False
+        incoming = _INCOMING.search(message)
+        if incoming is not None:
+            put_end(event, "source", incoming[1], incoming[2])
+        return incoming is not None
     if peer[1]:
         put_user(event, peer[1])
     put_end(event, "source", peer[2], peer[3])

@@ -27,8 +27,26 @@ from collectors.parsers.network import (
     put_url,
     put_user,
 )
+from collectors.parsers.sonicwall_messages import (
+    ATTACK,
+    BLOCKED,
+    BY_NUMBER,
+    CHANGE,
+    DENIED,
+    DROPPED,
+    END,
+    LOGIN,
+    LOGOUT,
+    OTHER,
+    REFUSED,
+    START,
+    TRAFFIC,
+    VIRUS,
+    WEB,
+    Meaning,
+)
 
-_BEGIN = re.compile(r"(?:[0-9A-Fa-f.:]{2,45} )? *id=[^\s\"=]{1,64} +(?=sn=)", re.ASCII)
+_BEGIN = re.compile(r"(?:[0-9A-Fa-f.:]{2,45} )? *id=([^\s\"=]{1,64}) +(?=sn=)", re.ASCII)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?: (UTC|GMT))?$", re.ASCII)
 _APP = re.compile(r" appName='([^']{1,256})'", re.ASCII)
 _ACTIONS = {"forward": "packet-forwarded", "drop": "packet-dropped", "mgmt": "packet-management"}
@@ -48,65 +66,21 @@ _NAMES = {
 }
 _NOBODY = "unknown ("
 
-_Meaning = tuple[str, list[str], list[str], str]
-_START: _Meaning = ("connection-start", ["network"], ["connection", "start"], "success")
-_END: _Meaning = ("connection-end", ["network"], ["connection", "end"], "success")
-_DENIED: _Meaning = ("connection-denied", ["network"], ["connection", "denied"], "success")
-_DROPPED: _Meaning = ("packet-dropped", ["network"], ["denied"], "success")
-_LOGIN: _Meaning = ("login-success", ["authentication"], ["start", "info"], "success")
-_REFUSED: _Meaning = ("login-failure", ["authentication"], ["start", "info"], "failure")
-_LOGOUT: _Meaning = ("logout", ["authentication"], ["end", "info"], "success")
-_ATTACK: _Meaning = ("attack-detected", ["intrusion_detection"], ["info"], "success")
-_BLOCKED: _Meaning = ("attack-blocked", ["intrusion_detection"], ["denied"], "success")
-_VIRUS: _Meaning = ("malware-info", ["malware"], ["info"], "success")
-_CHANGE: _Meaning = ("config-change", ["configuration"], ["change"], "success")
-_TRAFFIC: _Meaning = ("connection-info", ["network"], ["connection", "info"], "success")
-_OTHER: _Meaning = ("", ["host"], ["info"], "success")
-_CODES = {
-    "14": _DENIED,
-    "29": _LOGIN,
-    "30": _REFUSED,
-    "31": _LOGIN,
-    "32": _REFUSED,
-    "33": _REFUSED,
-    "35": _REFUSED,
-    "36": _DROPPED,
-    "37": _DROPPED,
-    "38": _DROPPED,
-    "97": ("web-access", ["network", "web"], ["access"], "success"),
-    "98": _START,
-    "199": _LOGIN,
-    "200": _REFUSED,
-    "235": _LOGIN,
-    "236": _LOGIN,
-    "237": _LOGIN,
-    "238": _REFUSED,
-    "261": _LOGOUT,
-    "262": _LOGOUT,
-    "263": _LOGOUT,
-    "264": _LOGOUT,
-    "537": _END,
-    "608": _ATTACK,
-    "609": _BLOCKED,
-    "1080": _LOGIN,
-    "1197": _TRAFFIC,
-}
-"""The messages that come every day; others are known by their words."""
-_WORDS: tuple[tuple[tuple[str, ...], _Meaning], ...] = (
+_WORDS: tuple[tuple[tuple[str, ...], Meaning], ...] = (
     (
         ("login denied", "login failed", "logon failed", "authentication failed", "login attempt", "locked out"),
-        _REFUSED,
+        REFUSED,
     ),
-    (("logged out", "logout", "log off", "session expired"), _LOGOUT),
-    (("login allowed", "logged in", "login from", "login successful", "authentication success"), _LOGIN),
-    (("virus", "spyware", "malware", "gateway anti"), _VIRUS),
-    (("ips prevention", "attack dropped", "flood attack", "spoof", "smurf", "attack blocked", "attack"), _BLOCKED),
-    (("ips detection", "port scan", "scan detected", "probable", "possible"), _ATTACK),
-    (("connection opened",), _START),
-    (("connection closed",), _END),
-    (("denied", "blocked", "refused", "rejected"), _DENIED),
-    (("dropped", "drop "), _DROPPED),
-    (("policy added", "policy modified", "policy deleted", "configuration", "settings", "changed"), _CHANGE),
+    (("logged out", "logout", "log off", "session expired"), LOGOUT),
+    (("login allowed", "logged in", "login from", "login successful", "authentication success"), LOGIN),
+    (("virus", "spyware", "malware", "gateway anti"), VIRUS),
+    (("ips prevention", "attack dropped", "flood attack", "spoof", "smurf", "attack blocked", "attack"), BLOCKED),
+    (("ips detection", "port scan", "scan detected", "probable", "possible"), ATTACK),
+    (("connection opened",), START),
+    (("connection closed",), END),
+    (("denied", "blocked", "refused", "rejected"), DENIED),
+    (("dropped", "drop "), DROPPED),
+    (("policy added", "policy modified", "policy deleted", "configuration", "settings", "changed"), CHANGE),
 )
 
 
@@ -117,6 +91,7 @@ def read(message: str, event: Event, context: Context) -> bool:
         return False
     facts = pairs.scan(message, begin.end())
     event |= {"observer.vendor": "SonicWall", "observer.product": "SonicOS", "observer.type": "firewall"}
+    event["observer.name"] = begin[1]
     written = _TIME.match(facts.get("time", ""))
     if written is not None:
         with suppress(ParseError):  # a clock that is not set: the header's time stands
@@ -151,6 +126,9 @@ def _ends(facts: dict[str, str], event: Event) -> None:
         if len(mac) == 17:
             event[f"{side}.mac"] = mac.upper().replace(":", "-")
         nat, _, port = facts.get("natSrc" if key == "src" else "natDst", "").partition(":")
+        translated = facts.get("natSrcV6" if key == "src" else "natDstV6", "")
+        if translated:
+            nat, _, port = translated.removeprefix("[").partition("]:")
         put_nat(event, side, nat, port)
     user = facts.get("usr") or facts.get("user")
     if user and not user.lower().startswith(_NOBODY):
@@ -179,6 +157,9 @@ def _traffic(facts: dict[str, str], event: Event) -> None:
         put_url(event, f"{domain}{path if path.startswith('/') else ''}")
         if not path.startswith("/"):
             event.pop("url.path", None)
+        elif protocol:
+            event["url.scheme"] = protocol.lower()
+            event["url.full"] = f"{protocol.lower()}://{domain}{path}"
     put(event, "http.request.method", _METHODS.get(get("op", "")))
     put_port(event, "destination.port", get("dstPort"))
     put_count(event, "event.sequence", get("n"))
@@ -191,20 +172,21 @@ def _judged(facts: dict[str, str], event: Event) -> None:
     said, note = facts.get("msg", ""), facts.get("note", "")
     if said or note:
         event["message"] = f"{said} ({note})" if said and note else said or note
-    meaning = _CODES.get(facts.get("m", "")) or _meaning(said.lower())
+    numbered = BY_NUMBER.get(facts.get("m", ""))
+    meaning = numbered or _meaning(said.lower())
     if meaning is None:
-        meaning = _TRAFFIC if "source.ip" in event and "destination.ip" in event else _OTHER
-    action, categories, types, outcome = meaning
-    event["event.category"], event["event.type"], event["event.outcome"] = list(categories), list(types), outcome
-    verdict = _ACTIONS.get(facts.get("fw_action", "").lower())
-    if verdict or action:
-        event["event.action"] = verdict or action
-    if meaning in (_ATTACK, _BLOCKED, _VIRUS):
-        event["event.kind"] = "alert"
+        meaning = TRAFFIC if "source.ip" in event and "destination.ip" in event else OTHER
+    event["event.category"], event["event.type"] = list(meaning.categories), list(meaning.types)
+    event["event.outcome"] = meaning.outcome
+    verdict = _ACTIONS.get(facts.get("fw_action", "").lower()) if numbered in (None, WEB) else None
+    if verdict or meaning.action:
+        event["event.action"] = verdict or meaning.action
+    if meaning.kind:
+        event["event.kind"] = meaning.kind
         put(event, "rule.name", said.partition(": ")[2].partition(", SID")[0] or said)
 
 
-def _meaning(said: str) -> _Meaning | None:
+def _meaning(said: str) -> Meaning | None:
     for words, meaning in _WORDS:
         if any(word in said for word in words):
             return meaning

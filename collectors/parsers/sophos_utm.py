@@ -77,6 +77,9 @@ def _said(message: str, event: Event, context: Context) -> bool:
     started, bound = _STARTED.match(message), _BOUND.match(message)
     if event.get("process.name") == "dhcpd" and dhcp.read(message, event, context):
         event["event.action"] = event["event.action"].lower()
+        for part in ("address", "ip", "mac"):
+            if f"source.{part}" in event:
+                event[f"client.{part}"] = event[f"source.{part}"]
         return True
     event["message"] = message
     event["event.category"], event["event.type"] = ["network"], ["info"]
@@ -88,6 +91,11 @@ def _said(message: str, event: Event, context: Context) -> bool:
         put(event, "observer.ingress.interface.name", bound[1])
         put_end(event, "server", bound[2], bound[3])
     return True
+
+
+def _daemon(message: str, event: Event, context: Context) -> bool:
+    """Read what the device's name server and DHCP server say, which other formats know of other hosts."""
+    return event.get("observer.product") == "UTM" and _said(message, event, context)
 
 
 def _ends(facts: dict[str, str], event: Event) -> None:
@@ -173,3 +181,8 @@ FORMAT = Format(
     words=False,
     begins=("id=", "I main::", "D main::", "I Role::", "D Role::", "I sys::", "D sys::", "W main::"),
 )
+
+DAEMONS = Format(
+    name="sophos_utm", dataset="sophos.utm", read=_daemon, words=False, programs=("dhcpd", "named"), within=True
+)
+"""Asked before the formats of those two programs."""

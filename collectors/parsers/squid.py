@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import accesslog
-from collectors.parsers.common import given
+from collectors.parsers.common import given, instant, number
 from collectors.parsers.format import Format
-from collectors.parsers.network import put_end, put_url, put_user
+from collectors.parsers.jsonpath import put, text_at, value_at
+from collectors.parsers.network import put_count, put_end, put_url, put_user
 
 _NATIVE = re.compile(
     r"(\d{9,11})\.(\d{3,6})\s{1,16}(-?\d{1,12}) (\S{1,256})(?: (\d{1,5}))? ([A-Z_]{3,64})/(\d{3}) (\d{1,18})"
@@ -86,4 +88,47 @@ def _behind(rest: str, event: Event) -> None:
             event[name] = value
 
 
-FORMAT = Format(name="squid", dataset="squid.access", read=read, programs=("squid", "squid3", "(squid-1)"), words=False)
+def fits(document: dict[str, Any]) -> bool:
+    """Whether a JSON object is a request as OPNsense has Squid write it."""
+    return text_at(document, "service.type") == "squid" and "url" in document
+
+
+def convert(document: dict[str, Any], context: Context) -> Event:
+    """The event of one request, whose members have ECS's names but for the status."""
+    moment = text_at(document, "@timestamp") or ""
+    event: Event = {"@timestamp": format_time(instant(moment, context.zone) if moment else context.received)}
+    put_end(event, "source", text_at(document, "source.ip"))
+    put(event, "http.request.method", text_at(document, "http.request.method"))
+    put(event, "http.version", text_at(document, "http.version"))
+    put(event, "user_agent.original", text_at(document, "user_agent.original"))
+    put(event, "message", text_at(document, "message"))
+    put(event, "event.action", text_at(document, "labels.request_status"))
+    put(event, "almena.squid.hierarchy", text_at(document, "labels.hierarchy_status"))
+    put_user(event, text_at(document, "user.name"))
+    put_url(event, text_at(document, "url.original"))
+    put_end(event, "destination", event.get("url.domain"))
+    status, size = (
+        number(value_at(document, "http.response.body.status_code")),
+        value_at(document, "http.response.bytes"),
+    )
+    denied = str(event.get("event.action", "")).startswith(_DENIED)
+    if status is not None and 100 <= status <= 599:
+        event["http.response.status_code"] = status
+        event["event.outcome"] = "failure" if denied or status >= 400 else "success"
+    put_count(event, "http.response.bytes", size)
+    took = number(value_at(document, "event.duration"))
+    if took is not None and 0 <= took < 10**10:
+        event["event.duration"] = took * 1_000_000
+    event["event.category"], event["event.type"] = ["web", "network"], ["access", "denied" if denied else "allowed"]
+    return event
+
+
+FORMAT = Format(
+    name="squid",
+    dataset="squid.access",
+    read=read,
+    convert=convert,
+    fits=fits,
+    programs=("squid", "squid3", "(squid-1)"),
+    words=False,
+)

@@ -10,7 +10,7 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pairs
+from collectors.parsers import dhcp, pairs
 from collectors.parsers.common import address, number
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put
@@ -33,8 +33,24 @@ _FROM_TO = re.compile(
 )
 _FROM = re.compile(r"(.{1,64}?) from (?:client )?([0-9A-Fa-f.:]{2,45}) detected", re.ASCII)
 _NAMED = re.compile(r"(Source|Destination) (IP|Port)(?: Address)?: ([0-9A-Fa-f.:]{1,45})(?= |'|$)", re.ASCII)
-_USER = re.compile(r"\b[Uu]ser \[?'?([^\s\[\]',]{1,128})'?\]?", re.ASCII)
+_USER = re.compile(r"(?:\b[Uu]ser |\bclient (?=\[)|not found for )\[?'?([^\s\[\]',]{1,128})'?\]?", re.ASCII)
 _ADDRESS = re.compile(r"\b(?:from|at) \[?((?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]{0,4}:[0-9a-f:]{2,40})", re.ASCII)
+_BETWEEN = re.compile(
+    r"\b(?:negotiation|exchange) from ([0-9A-Fa-f.:]{2,45}?):(\d{1,5}) to ([0-9A-Fa-f.:]{2,45}?):(\d{1,5})(?= |$)",
+    re.ASCII,
+)
+_GATEWAYS = re.compile(r"localgw:([\d.]{7,15}):(\d{1,5}) remotegw:([\d.]{7,15}):(\d{1,5})", re.ASCII)
+_PLACE = re.compile(
+    r"\b(?:[Ff]rom|at|host|IP|[Ss]erver|site|address|peer|ip=|entry) ?:? ?(?:the peer )?\[?"
+    r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5})|/\d{1,2})?(?: port (\d{1,5}))?(?=[\s,.;)\]]|$)",
+    re.ASCII,
+)
+_SERVER = re.compile(r"DDOS against server ([0-9A-Fa-f.:]{2,45}) detected", re.ASCII)
+_CHANGED = re.compile(
+    r"(?:Management user (\S{1,128}) from \S{2,64}|(\S{1,128})) (modified|added|removed|deleted|updated|imported) ",
+    re.ASCII,
+)
+_TUNNEL = re.compile(r"'[^']{1,128}' \S{1,32} IPSec tunnel is (\w{1,32})\.", re.ASCII)
 _BLOCKED = re.compile(r"Temporarily blocking host ([0-9A-Fa-f.:]{2,45})", re.ASCII)
 _ADDED = {
     "proxy_act": "rule.ruleset",
@@ -59,7 +75,13 @@ _ADDED = {
     "reason": "event.reason",
     "error": "error.message",
 }
-_FAILED = ("reject", "failed", "denied", "invalid", "timed out", "locked out")
+_FAILED = ("reject", "failed", "error", "denied", "invalid", "timed out", "locked out")
+_WRONG = re.compile(
+    r"fail|cannot|could not|unable|expired|not respond|reject|time(?:d )?out|crash|invalid|not found|no response"
+    r"|dropped|error|unavailable|not valid|not received|not applied|not updated|locked out|disqualified|offline"
+    r"|dead|refused|is down|did not|not available|without|revoked|spoofing",
+    re.ASCII | re.IGNORECASE,
+)
 _LEFT = ("logged out", "log out", "logged off", "disconnect")
 _ENTERED = ("logged in", "log in", "accepted", "succeeded", "authenticated")
 
@@ -80,8 +102,10 @@ def read(message: str, event: Event, context: Context) -> bool:
     traffic = _TRAFFIC.match(body)
     if traffic is not None and address(traffic[5]) is not None:
         _traffic(traffic, body[traffic.end() :], event)
+    elif body.startswith("DHCP") and dhcp.read(body, event, context):
+        pass
     elif not (_attack(body, event) or _sign_in(body, event)):
-        event["event.category"], event["event.type"] = ["host"], ["info"]
+        _other(body[:1_024], event)
     policy = _POLICY.search(body[-132:])
     if policy is not None:
         event["rule.name"] = policy[1]
@@ -142,7 +166,9 @@ def _told(facts: dict[str, str], event: Event) -> None:
 
 def _attack(body: str, event: Event) -> bool:
     text = body[:1_024]
-    against, between, one, blocked = (each.match(text) for each in (_AGAINST, _FROM_TO, _FROM, _BLOCKED))
+    against, between, one, blocked, server = (
+        each.match(text) for each in (_AGAINST, _FROM_TO, _FROM, _BLOCKED, _SERVER)
+    )
     named = {f"{side.lower()} {what}": value for side, what, value in _NAMED.findall(text)}
     source = destination = port = None
     if against is not None:
@@ -153,6 +179,8 @@ def _attack(body: str, event: Event) -> bool:
         name, source = one.groups()
     elif blocked is not None:
         name, source = "blocked site", blocked[1]
+    elif server is not None:
+        name, destination = "DDOS", server[1]
     elif "source IP" in named:
         name = text.partition(".")[0] if text.startswith("APT") else "denied by policy"
         source, destination, port = (named.get(key) for key in ("source IP", "destination IP", "destination Port"))
@@ -162,7 +190,7 @@ def _attack(body: str, event: Event) -> bool:
     put_end(event, "destination", destination, port)
     event["event.kind"], event["event.action"] = "alert", name.lower().replace(" ", "_")
     event["event.category"], event["event.type"] = ["intrusion_detection", "network"], ["denied"]
-    event["event.outcome"] = "success"
+    event["event.outcome"] = "unknown" if blocked is None else "success"
     return True
 
 
@@ -183,6 +211,32 @@ def _sign_in(body: str, event: Event) -> bool:
     event["event.action"] = "logout" if left else "login"
     event["event.outcome"] = "failure" if failed else "success"
     return True
+
+
+def _other(text: str, event: Event) -> None:
+    """What the device says of itself, of its tunnels and of who changed what."""
+    event["event.category"], event["event.type"] = ["host"], ["info"]
+    wrong = _WRONG.search(text)
+    event["event.outcome"] = "success" if wrong is None else "failure"
+    between, gateways = _BETWEEN.search(text), _GATEWAYS.search(text)
+    pair = between or gateways
+    place = _PLACE.search(text) if pair is None else None
+    if pair is not None:
+        put_end(event, "source", pair[1], pair[2])
+        put_end(event, "destination", pair[3], pair[4])
+        event["event.category"] = ["network"]
+    elif place is not None:
+        put_end(event, "source", place[1], place[2] or place[3])
+    changed, tunnel, user = _CHANGED.match(text), _TUNNEL.match(text), _USER.search(text)
+    if changed is not None:
+        if changed[1] or "feature key" in text:
+            put_user(event, changed[1] or changed[2])
+        event["event.action"] = changed[3]
+        event["event.category"], event["event.type"] = ["configuration"], ["change"]
+    elif user is not None:
+        put_user(event, user[1].rstrip(".:"))
+    if tunnel is not None:
+        event["event.action"], event["event.category"] = tunnel[1].lower(), ["network"]
 
 
 FORMAT = Format(name="watchguard", dataset="watchguard_firebox.log", read=read, begins=('msg_id="',))

@@ -210,6 +210,22 @@ def test_mysql_error_general_and_xml_logs() -> None:
     assert records("mysql", b'{"a":1}', b'{"a":2}') == [b'{"a":1}', b'{"a":2}']
 
 
+def test_an_alert_of_snort_in_full_ends_with_an_empty_line() -> None:
+    full = [
+        b"[**] [1:1:0] Prueba [**]",
+        b"[Priority: 0] ",
+        b"11/22-13:34:00.123456 10.0.0.5:1 -> 10.0.0.6:2",
+        b"TCP TTL:1",
+    ]
+    short = b"11/22-13:34:00.123456  [**] [1:1:0] Prueba [**] [Priority: 0] {UDP} 10.0.0.5:1 -> 10.0.0.6:2"
+    assert records("snort", *full, b"", short, short, *full) == [
+        b"\n".join(full),
+        short,
+        short,
+        b"\n".join(full),
+    ]
+
+
 def test_a_transaction_of_modsecurity_ends_with_its_own_last_section_alone() -> None:
     transaction = [
         b"--a1b2c3d4-A--",
@@ -315,6 +331,7 @@ WORDS: dict[str, list[bytes]] = {
     "postgresql": [b'2026-11-22 13:34:00.123 CST,"a"', b'2026-11-22 13:34:00.123 CST,"a', b'"', b"\tx", b"x", b""],
     "mysql": [*SLOW, b"<AUDIT_RECORD>", b"</AUDIT_RECORD>", b"<AUDIT>", b'{"a":1}', b""],
     "modsecurity": [b"--a1b2c3d4-A--", b"--a1b2c3d4-Z--", b"--ffffffff-A--", b"--ffffffff-Z--", b"{", b"x", b""],
+    "snort": [b"[**] [1:1:0] x [**]", b"[Priority: 0] ", b"11/22-13:34:00.123456 x", b"{", b""],
     "oracle": [b"<AuditRecord>", b"</AuditRecord>", b"<Audit >", b"Sun Nov 22 13:34:00 2026 x", b"x", b"{", b""],
     "java": [b"x", b"\tat", b"Caused by: x", b"a.b.CException: x", b""],
     "mssql": [b"2026-11-22 13:34:00 x", b"x", b"{", b""],
