@@ -15,12 +15,12 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import windows_fields
+from collectors.parsers import windows_fields, windows_powershell
 from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant, number
 from collectors.parsers.ecs import disarm
 from collectors.parsers.format import Format
-from collectors.parsers.windows_channels import DEFENDER
-from collectors.parsers.windows_text import data_of
+from collectors.parsers.windows_channels import DEFENDER, DNS_AUDIT, DNS_SERVER
+from collectors.parsers.windows_text import data_of, defender_data
 
 _CHANNELS = {
     "security": ("Security", "security"),
@@ -41,6 +41,12 @@ _PROVIDERS = {
     "Microsoft-Windows-PowerShell": "powershell",
     "PowerShell": "powershell",
 }
+
+_TRACED = {
+    ("Microsoft-Windows-DNSServer", "16"): DNS_SERVER,
+    ("Microsoft-Windows-DNSServer", "17"): DNS_AUDIT,
+}
+"""Channels by the provider and their number among its own."""
 
 _LEVELS = {0: "information", 1: "critical", 2: "error", 3: "warning", 4: "information", 5: "verbose"}
 
@@ -133,7 +139,15 @@ def fits(document: dict[str, Any]) -> bool:
     if isinstance(document.get("Event"), dict) or "EventID" in document or "EventId" in document:
         return True
     winlog = document.get("winlog")
-    return (isinstance(winlog, dict) and "event_id" in winlog) or "winlog.event_id" in document
+    if isinstance(winlog, dict):
+        return "event_id" in winlog or _traced(document, winlog)
+    return "winlog.event_id" in document or windows_powershell.fits(document)
+
+
+def _traced(document: dict[str, Any], winlog: dict[str, Any]) -> bool:
+    """Whether it is what Filebeat makes of an event that no log kept: its id stands beside."""
+    event = document.get("event")
+    return "provider_guid" in winlog and isinstance(event, dict) and "code" in event
 
 
 def convert(document: dict[str, Any], context: Context) -> Event:
@@ -149,7 +163,7 @@ def event_of(record: Record, context: Context) -> Event:
     record.system["event_id"] = code
     dataset = _dataset(record)
     if not record.data and record.message is not None:
-        record = record._replace(data=data_of(record.message, code, sysmon=dataset == "sysmon"))
+        record = record._replace(data=_told(record.message, code, dataset))
     if dataset == DEFENDER:
         # Winlogbeat writes its data with underscores where Defender has spaces.
         record = record._replace(data={name.replace("_", ""): text for name, text in record.data.items()})
@@ -177,6 +191,10 @@ def event_of(record: Record, context: Context) -> Event:
     return event
 
 
+def _told(message: str, code: str, dataset: str) -> dict[str, str]:
+    return defender_data(message) if dataset == DEFENDER else data_of(message, code, sysmon=dataset == "sysmon")
+
+
 def merge(event: Event, found: Event) -> None:
     """Add an event to what a syslog header said; the program that signed there only passed it on."""
     for name in ("process.name", "process.pid"):
@@ -191,6 +209,8 @@ def _record(document: dict[str, Any]) -> Record:
         return _winlogbeat(document)
     if "EventID" in document or "EventId" in document:
         return _nxlog(document)
+    if windows_powershell.fits(document):
+        return _nxlog(windows_powershell.flat(document))
     raise ParseError("no Windows event: it has neither 'Event', 'winlog' nor 'EventID'; parse it with 'json'")
 
 
@@ -200,6 +220,8 @@ def _dataset(record: Record) -> str:
         # Without a channel the provider tells; Sysmon alone dates its data with UtcTime.
         known = _PROVIDERS.get(str(record.system.get("provider_name")))
         return known or ("sysmon" if "UtcTime" in record.data else "unknown")
+    if channel.isdigit():  # of an event that was traced and not logged
+        return _TRACED.get((str(record.system.get("provider_name")), channel), "unknown")
     known_channel = _CHANNELS.get(channel.lower())
     if known_channel is not None:
         record.system["channel"] = known_channel[0]
@@ -345,13 +367,18 @@ def _winlogbeat(document: dict[str, Any]) -> Record:
         elif name != "@timestamp" and not name.startswith("@metadata."):
             extra[name] = value
     extra = disarm(extra)
+    if "event_id" not in system:
+        system["event_id"] = extra.get("event.code")
+        system.setdefault("provider_name", extra.get("event.provider"))
     system["record_id"] = given(system.get("record_id"))
     for name in ("channel", "provider_name", "computer_name"):
         system[name] = given(system.get(name))
     level = given(extra.get("log.level"))
     message = given(extra.pop("message", None))
     category = given(system.get("task"))
-    return Record(system, data, extra, message, level, category, (fields.get("@timestamp"),))
+    # A reader of stored logs sets @timestamp to when it read them.
+    times = (system.pop("time_created", None), fields.get("@timestamp"))
+    return Record(system, data, extra, message, level, category, times)
 
 
 def _nxlog(document: dict[str, Any]) -> Record:
