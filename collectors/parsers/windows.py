@@ -15,7 +15,7 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import windows_fields, windows_powershell
+from collectors.parsers import mssql, windows_fields, windows_powershell
 from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant, number
 from collectors.parsers.ecs import disarm
 from collectors.parsers.format import Format
@@ -114,6 +114,7 @@ _PLACES_WITH_TYPE = _PLACES | {"EventType": "event_type"}
 _NAME = re.compile(r"[\s:]+", re.ASCII)
 
 
+_DATABASE_AUDIT = "33205"  # of SQL Server, which writes it to the log of Windows
 _SHORT = 128  # names that are remembered; attackers may make longer ones
 
 
@@ -188,6 +189,8 @@ def event_of(record: Record, context: Context) -> Event:
         if value is not None:
             event[name] = value
     windows_fields.enrich(event, dataset, code, record.data, record.category)
+    if code == _DATABASE_AUDIT:
+        event |= mssql.audited(record.data.get("param1") or record.message or "", context)
     return event
 
 
