@@ -15,7 +15,7 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import mssql, windows_fields, windows_powershell
+from collectors.parsers import mssql, windows_fields, windows_shapes
 from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant, number
 from collectors.parsers.ecs import disarm
 from collectors.parsers.format import Format
@@ -82,6 +82,7 @@ _ADDED = frozenset(
         "EventTime",
         "EventReceivedTime",
         "TimeCreated",
+        "TimeGenerated",
         "SourceModuleName",
         "SourceModuleType",
         "Severity",
@@ -139,10 +140,13 @@ def fits(document: dict[str, Any]) -> bool:
     """Whether a JSON record has the shape of a Windows event."""
     if isinstance(document.get("Event"), dict) or "EventID" in document or "EventId" in document:
         return True
+    system = document.get("System")
+    if isinstance(system, dict) and "EventID" in system:
+        return True
     winlog = document.get("winlog")
     if isinstance(winlog, dict):
         return "event_id" in winlog or _traced(document, winlog)
-    return "winlog.event_id" in document or windows_powershell.fits(document)
+    return "winlog.event_id" in document or windows_shapes.fits(document)
 
 
 def _traced(document: dict[str, Any], winlog: dict[str, Any]) -> bool:
@@ -157,7 +161,7 @@ def convert(document: dict[str, Any], context: Context) -> Event:
 
 
 def event_of(record: Record, context: Context) -> Event:
-    """The event of a record of any shape; raises ParseError when it has no id or no time."""
+    """The event of a record of any shape; raises ParseError when it has no id."""
     code = given(record.system.get("event_id"))
     if code is None or number(code) is None:
         raise ParseError("a Windows event without a number as its event id")
@@ -212,8 +216,12 @@ def _record(document: dict[str, Any]) -> Record:
         return _winlogbeat(document)
     if "EventID" in document or "EventId" in document:
         return _nxlog(document)
-    if windows_powershell.fits(document):
-        return _nxlog(windows_powershell.flat(document))
+    if isinstance(document.get("System"), dict):
+        return _evtx(document)
+    if (older := windows_shapes.nested(document)) is not None:
+        return _winlogbeat(older)
+    if (record := windows_shapes.flat(document)) is not None:
+        return _nxlog(record)
     raise ParseError("no Windows event: it has neither 'Event', 'winlog' nor 'EventID'; parse it with 'json'")
 
 
@@ -233,7 +241,7 @@ def _dataset(record: Record) -> str:
 
 
 def _time(record: Record, dataset: str, context: Context) -> int:
-    """When it happened: Sysmon's own clock reading, else what the record says, the best first."""
+    """When it happened: Sysmon's own clock reading, else what the record says, the best first, else its receipt."""
     if dataset == "sysmon" and (utc := given(record.data.get("UtcTime"))) is not None:
         try:
             return instant(utc, "UTC")
@@ -244,7 +252,7 @@ def _time(record: Record, dataset: str, context: Context) -> int:
             return instant(text, context.zone)
     if (utc := given(record.data.get("CreationUtcTime"))) is not None:
         return instant(utc, "UTC")
-    raise ParseError("a Windows event without a time")
+    return context.received
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -412,6 +420,7 @@ def _nxlog(document: dict[str, Any]) -> Record:
     times = (
         fields.get("TimeCreated"),
         _zoned(fields.get("EventTime")),
+        fields.get("TimeGenerated"),
         fields.get("@timestamp"),
         fields.get("EventTime"),
     )

@@ -87,8 +87,8 @@ SYSMON: dict[str, Meaning] = table(
     16 | ServiceConfigurationChange | configuration | change | image configuration |
     17 | PipeEvent (Pipe Created) | file | creation | image pipe |
     18 | PipeEvent (Pipe Connected) | file | access | image pipe |
-    19 | WmiEvent (WmiEventFilter activity detected) | process | info | image |
-    20 | WmiEvent (WmiEventConsumer activity detected) | process | change | image consumer |
+    19 | WmiEvent (WmiEventFilter activity detected) | process | creation | image |
+    20 | WmiEvent (WmiEventConsumer activity detected) | process | creation | image consumer |
     21 | WmiEvent (WmiEventConsumerToFilter activity detected) | process | access | image |
     22 | DNSEvent (DNS query) | network | connection protocol info | image dns |
     23 | FileDelete (File Delete archived) | file | deletion | image file |
