@@ -244,7 +244,9 @@ def powershell(event: Event, code: str, data: Mapping[str, str]) -> None:
         elif key in _SEQUENCE and (digits := number(value)) is not None:
             event["event.sequence"] = digits
     connected = event.get("source.user.name")
-    if connected is not None:
+    if connected is None and (identifier := event.get("winlog.user.identifier")) is not None:
+        event["user.id"] = identifier
+    elif connected is not None:
         # A remote session: who is connected acts, in the name of the other.
         domain, _, name = connected.rpartition("\\")
         acting, _, other = event.pop("user.name", "").rpartition("\\")

@@ -20,6 +20,7 @@ from collectors.base import Context
 from collectors.parsers import windows, windows_agents
 from collectors.parsers.common import MONTHS, given, local, zone_of
 from collectors.parsers.format import Format
+from collectors.parsers.windows_records import Record
 from collectors.parsers.windows_text import data_of
 
 _SNARE = "MSWinEventLog"
@@ -168,10 +169,10 @@ def _columns(rest: str) -> tuple[str, str, str, str, str, str, str]:
     return *match.groups(), "", rest[match.end() :].strip()  # type: ignore[return-value]
 
 
-def _record(system: Event, text: str, category: str | None, time: str) -> windows.Record:
+def _record(system: Event, text: str, category: str | None, time: str) -> Record:
     sysmon = "sysmon" in str(system.get("channel", "")).lower() or "Sysmon" in str(system.get("provider_name", ""))
     data = data_of(text, str(system["event_id"]), sysmon=sysmon)
-    return windows.Record(system, data, {}, text or None, None, given(category), (time,))
+    return Record(system, data, {}, text or None, None, given(category), (time,))
 
 
 def _nxlog(message: str, event: Event, context: Context) -> None:
