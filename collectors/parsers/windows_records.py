@@ -128,7 +128,7 @@ def record_of(document: dict[str, Any]) -> Record:
         return _evtx(document["Event"])
     if isinstance(document.get("winlog"), dict) or "winlog.event_id" in document:
         return _winlogbeat(document)
-    if "EventID" in document or "EventId" in document:
+    if ("EventID" in document or "EventId" in document) and "StringInserts" not in document:
         return _nxlog(document)
     if isinstance(document.get("System"), dict):
         return _evtx(document)

@@ -5,8 +5,12 @@
     {"win": {"system": {"eventID": "4625", "channel": "Security", ...}, "eventdata": {"targetUserName": "ana", ...}}}
     {"log_name": "Security", "event_id": 4625, "computer_name": "SRV-1", "event_data": {"TargetUserName": "ana", ...}}
 
+    {"ProviderName": "...", "EventID": 4625, "TimeCreated": "2026-11-22 13:34:00 -0600", "StringInserts": [...], ...}
+    {"provider": {"name": "..."}, "event_id": {"id": 4625}, "system_time": "2026-11-22T19:34:00Z", "event_data": ...}
+    {"version": "1.1", "host": "SRV-1", "timestamp": 1795376040.123, "_EventID": 4625, "_TargetUserName": "ana", ...}
+
 The first is of PowerShell (`Get-WinEvent | ConvertTo-Json`), the second of Wazuh, as it reads it or in its alerts, the
-third of Winlogbeat before version 7.
+third of Winlogbeat before version 7, the fourth of Fluent Bit, the fifth of OpenTelemetry, the last of NXLog as GELF.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from almena.clock import format_time
-from collectors.parsers.common import given, number
+from almena.clock import SECOND, format_time
+from collectors.parsers.common import MAX_FIELDS, given, number
 
+_LIMIT = 10**11  # seconds
 _DATE = re.compile(r"/Date\((-?\d{1,15})\)/", re.ASCII)
 _POWERSHELL = {
     "Id": "EventID",
@@ -52,6 +57,28 @@ _WAZUH = {
     "version": "Version",
     "systemTime": "TimeCreated",
 }
+_FLUENT = _POWERSHELL | {
+    "EventID": "EventID",
+    "Channel": "Channel",
+    "ProviderGuid": "ProviderGuid",
+    "Computer": "Hostname",
+    "EventRecordID": "RecordNumber",
+    "ProcessID": "ExecutionProcessID",
+    "ThreadID": "ThreadID",
+    "ActivityID": "ActivityID",
+    "UserID": "UserID",
+}
+_TELEMETRY = {
+    "channel": "Channel",
+    "computer": "Hostname",
+    "record_id": "RecordNumber",
+    "task": "Category",
+    "opcode": "Opcode",
+    "version": "Version",
+    "system_time": "TimeCreated",
+    "message": "Message",
+}
+_AUDITS = {"Audit Success": "AUDIT_SUCCESS", "Audit Failure": "AUDIT_FAILURE"}
 _OLD = {
     "event_id": "event_id",
     "log_name": "channel",
@@ -71,9 +98,15 @@ _OLD = {
 
 
 def flat(document: dict[str, Any]) -> dict[str, Any] | None:
-    """The record under the names of NXLog; None when it is neither of PowerShell nor of Wazuh."""
+    """The record under the names of NXLog; None when it is of none of the shapes that become so."""
+    if "StringInserts" in document:
+        return _fluent(document)
     if "LogName" in document and "ProviderName" in document and "Id" in document:
         return _powershell(document)
+    if "_EventID" in document:
+        return _gelf(document)
+    if _is_telemetry(document):
+        return _telemetry(document)
     win = _win(document)
     return _wazuh(win["system"], win.get("eventdata")) if win is not None else None
 
@@ -82,7 +115,7 @@ def fits(document: dict[str, Any]) -> bool:
     """Whether an object is of one of these shapes."""
     if "LogName" in document:
         return "ProviderName" in document and "Id" in document
-    return _is_old(document) or _win(document) is not None
+    return "_EventID" in document or _is_old(document) or _is_telemetry(document) or _win(document) is not None
 
 
 def nested(document: dict[str, Any]) -> dict[str, Any] | None:
@@ -97,6 +130,12 @@ def nested(document: dict[str, Any]) -> dict[str, Any] | None:
 
 def _is_old(document: dict[str, Any]) -> bool:
     return "log_name" in document and "event_id" in document
+
+
+def _is_telemetry(document: dict[str, Any]) -> bool:
+    if "system_time" not in document:
+        return False
+    return isinstance(document.get("event_id"), dict) and isinstance(document.get("provider"), dict)
 
 
 def _win(document: dict[str, Any]) -> dict[str, Any] | None:
@@ -133,4 +172,49 @@ def _wazuh(system: dict[str, Any], data: Any) -> dict[str, Any]:
         found["EventType"] = severity
     if message is not None:
         found["Message"] = message.strip('"')
+    return found
+
+
+def _fluent(document: dict[str, Any]) -> dict[str, Any]:
+    found = {name: document[written] for written, name in _FLUENT.items() if document.get(written) not in (None, "")}
+    created = given(document.get("TimeCreated"))
+    if created is not None:
+        # A space before the offset, which no other writer of such times sets.
+        day, _, rest = created.partition(" ")
+        found["TimeCreated"] = f"{day}T{rest.replace(' ', '')}" if rest else created
+    return found
+
+
+def _telemetry(document: dict[str, Any]) -> dict[str, Any]:
+    found = _pairs(document.get("event_data"))
+    found |= {name: document[written] for written, name in _TELEMETRY.items() if document.get(written) is not None}
+    identity, provider, keywords = document["event_id"], document["provider"], document.get("keywords")
+    found |= {"EventID": identity.get("id"), "SourceName": provider.get("name"), "ProviderGuid": provider.get("guid")}
+    if (level := given(document.get("level"))) is not None:
+        found["Severity"] = "INFO" if level == "Information" else level
+    for keyword in keywords if isinstance(keywords, list) else ():
+        if isinstance(keyword, str) and keyword in _AUDITS:
+            found["EventType"] = _AUDITS[keyword]
+    return found
+
+
+def _pairs(data: Any) -> dict[str, Any]:
+    """The data, whether its names and values are in one object or in objects of their own."""
+    if not isinstance(data, dict):
+        return {}
+    inner = data.get("data")
+    if not isinstance(inner, list):
+        return dict(data)
+    return {name: value for each in inner[:MAX_FIELDS] if isinstance(each, dict) for name, value in each.items()}
+
+
+def _gelf(document: dict[str, Any]) -> dict[str, Any]:
+    found = {name[1:]: value for name, value in document.items() if name[:1] == "_"}
+    found.setdefault("Hostname", document.get("host"))
+    message = given(document.get("full_message")) or given(document.get("short_message"))
+    if message is not None:
+        found.setdefault("Message", message)
+    moment = document.get("timestamp")
+    if isinstance(moment, int | float) and 0 <= moment < _LIMIT:
+        found["TimeCreated"] = format_time(round(moment * SECOND))
     return found
