@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from almena.event import Event
+from collectors.parsers import windows_adfs
 from collectors.parsers.common import address, given, number
 from collectors.parsers.network import put_port, put_transport
 from collectors.parsers.windows_sysmon import TYPES, put_answers
@@ -36,6 +37,8 @@ def security(event: Event, code: str, data: Mapping[str, str]) -> None:
     special = _SPECIAL.get(code)
     if special is not None:
         special(event, data)
+    elif event.get("winlog.provider_name") == windows_adfs.PROVIDER:
+        windows_adfs.audited(event, code, data)
 
 
 def _words(event: Event, name: str, words: Any) -> None:
