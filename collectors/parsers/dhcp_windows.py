@@ -17,9 +17,11 @@ from collectors.parsers.format import Format
 from collectors.parsers.network import put_user
 
 _LINE = re.compile(r"(\d{2,5}),(\d\d)/(\d\d)/(\d{2}|\d{4}),(\d\d:\d\d:\d\d),([^,]{1,128}),", re.ASCII)
+_OF_SERVER = frozenset(("start", "end", "change", "info"))
 _COLUMNS = 24
 _ALLOWED, _DENIED, _NEUTRAL = ("allowed", "connection"), ("connection", "denied"), ("connection",)
-_START, _END, _CHANGE = ("start",), ("end",), ("change",)
+_ASKED, _UPDATED = ("connection", "protocol"), ("connection", "end")
+_START, _END, _CHANGE, _INFO = ("start",), ("end",), ("change",), ("info",)
 
 _Meaning = tuple[str, str, tuple[str, ...]]
 _MEANINGS: dict[str, _Meaning] = {
@@ -48,33 +50,36 @@ _MEANINGS: dict[str, _Meaning] = {
     "34": ("dhcp-dns-update", "failure", _NEUTRAL),
     "35": ("dhcp-dns-update", "failure", _DENIED),
     "36": ("packet-dropped", "failure", _DENIED),
-    "11000": ("dhcpv6-solicit", "success", _NEUTRAL),
-    "11001": ("dhcpv6-advertise", "success", _NEUTRAL),
-    "11002": ("dhcpv6-request", "success", _NEUTRAL),
-    "11003": ("dhcpv6-confirm", "success", _NEUTRAL),
-    "11004": ("dhcpv6-renew", "success", _NEUTRAL),
-    "11005": ("dhcpv6-rebind", "success", _NEUTRAL),
-    "11006": ("dhcpv6-decline", "failure", _NEUTRAL),
+    "11000": ("dhcpv6-solicit", "success", _ASKED),
+    "11001": ("dhcpv6-advertise", "success", _ASKED),
+    "11002": ("dhcpv6-request", "success", _ASKED),
+    "11003": ("dhcpv6-confirm", "success", _ASKED),
+    "11004": ("dhcpv6-renew", "success", _ASKED),
+    "11005": ("dhcpv6-rebind", "success", _ASKED),
+    "11006": ("dhcpv6-decline", "failure", _ASKED),
     "11007": ("dhcpv6-release", "success", _NEUTRAL),
     "11008": ("dhcpv6-info-request", "success", _NEUTRAL),
     "11009": ("dhcpv6-scope-full", "failure", _DENIED),
-    "11010": ("dhcpv6-started", "success", _START),
-    "11011": ("dhcpv6-stopped", "success", _END),
-    "11012": ("dhcpv6-audit-log-paused", "failure", _CHANGE),
-    "11013": ("dhcpv6-dhcp-log-file", "success", _CHANGE),
+    "11010": ("log-start", "success", _START),
+    "11011": ("log-stop", "success", _END),
+    "11012": ("log-pause", "failure", _CHANGE),
+    "11013": ("log-file", "success", _INFO),
     "11014": ("dhcpv6-bad-address", "failure", _NEUTRAL),
     "11015": ("dhcpv6-address-in-use", "success", _NEUTRAL),
     "11016": ("dhcpv6-client-deleted", "success", _NEUTRAL),
-    "11017": ("dhcpv6-dns-record-not-deleted", "failure", _NEUTRAL),
+    "11017": ("ipv6-dns-record-not-deleted", "failure", _NEUTRAL),
     "11018": ("dhcpv6-expired", "success", _NEUTRAL),
-    "11019": ("dhcpv6-expired", "success", _NEUTRAL),
-    "11022": ("dhcpv6-dns-ipv6-update-request", "success", _NEUTRAL),
-    "11023": ("dhcpv6-dns-ipv6-update-failed", "failure", _NEUTRAL),
-    "11024": ("dhcpv6-dns-ipv6-update-successful", "success", _NEUTRAL),
-    "11028": ("dhcpv6-dns-ipv6-update-request", "success", _NEUTRAL),
-    "11029": ("dhcpv6-dns-ipv6-update-failed", "failure", _NEUTRAL),
-    "11030": ("dhcpv6-stateless-client-purged", "success", _NEUTRAL),
-    "11031": ("dhcpv6-stateless-client-purged", "success", _NEUTRAL),
+    "11019": ("dhcpv6-lease-expired-deleted", "success", _NEUTRAL),
+    "11020": ("dhcpv6-cleanup-start", "success", _START),
+    "11021": ("dhcpv6-cleanup-end", "success", _END),
+    "11022": ("ipv6-dns-update-request", "success", ("connection", "start")),
+    "11023": ("ipv6-dns-update-failed", "failure", _UPDATED),
+    "11024": ("ipv6-dns-update-successful", "success", _UPDATED),
+    "11028": ("ipv6-dns-update-request-queue-exceeded", "failure", _UPDATED),
+    "11029": ("ipv6-dns-update-request-failed", "failure", _UPDATED),
+    "11030": ("dhcpv6-stateless-clients-pruged", "success", _CHANGE),
+    "11031": ("dhcpv6-stateless-clients-expired", "success", _CHANGE),
+    "11032": ("dhcpv6-stateless-client-info-request", "success", _NEUTRAL),
 }
 _ROGUE_FAILED = frozenset(("50", "54", "56", "58", "59"))
 _ROGUE_ALLOWED = frozenset(("51", "53", "55"))
@@ -91,7 +96,7 @@ def read(message: str, event: Event, context: Context) -> bool:
     columns += [""] * (5 - len(columns))
     action, outcome, types = _meaning(code)
     event["event.code"], event["event.action"], event["event.outcome"] = code, action, outcome
-    event["event.category"] = ["process"] if types[0] in ("start", "end", "change") else ["network"]
+    event["event.category"] = ["process"] if types[0] in _OF_SERVER else ["network"]
     if action == "rogue-server-detection":
         event["event.category"] = ["authentication", "network"]
     event["event.type"], event["event.reason"] = list(types), what

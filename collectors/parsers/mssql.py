@@ -15,6 +15,7 @@ from collectors.base import Context
 from collectors.parsers.common import given, instant
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put, text_at
+from collectors.parsers.mssql_actions import action_of
 from collectors.parsers.network import put_end, put_user
 from collectors.parsers.statements import put_statement
 
@@ -38,45 +39,9 @@ _OPTION = re.compile(
 _SOURCES = ("spid", "Server", "Logon", "Backup", "Servidor", "Inicio de sesi", "Copia de seguridad")
 """What stands behind the time; a server in Spanish writes its own words."""
 
-ACTIONS: dict[str, tuple[str, list[str], list[str], str]] = {
-    "LGIS": ("login-succeeded", ["authentication", "database"], ["start"], "success"),
-    "LGIF": ("login-failed", ["authentication", "database"], ["start"], "failure"),
-    "LGO": ("logout", ["session", "database"], ["end"], "success"),
-    "DBAS": ("database-authentication-succeeded", ["authentication", "database"], ["start"], "success"),
-    "DBAF": ("database-authentication-failed", ["authentication", "database"], ["start"], "failure"),
-    "DAGS": ("database-logout", ["session", "database"], ["end"], "success"),
-    "SL": ("select", ["database"], ["access"], ""),
-    "IN": ("insert", ["database"], ["change"], ""),
-    "UP": ("update", ["database"], ["change"], ""),
-    "DL": ("delete", ["database"], ["deletion"], ""),
-    "EX": ("execute", ["database"], ["access"], ""),
-    "CR": ("create", ["database"], ["creation"], ""),
-    "AL": ("alter", ["database"], ["change"], ""),
-    "DR": ("drop", ["database"], ["deletion"], ""),
-    "G": ("grant", ["iam", "database"], ["change"], ""),
-    "GWG": ("grant-with-grant", ["iam", "database"], ["change"], ""),
-    "R": ("revoke", ["iam", "database"], ["change"], ""),
-    "D": ("deny", ["iam", "database"], ["change"], ""),
-    "APRL": ("add-member-to-role", ["iam", "database"], ["group", "change"], ""),
-    "DPRL": ("drop-member-from-role", ["iam", "database"], ["group", "change"], ""),
-    "PWR": ("reset-password", ["iam", "database"], ["user", "change"], ""),
-    "PWRS": ("reset-own-password", ["iam", "database"], ["user", "change"], ""),
-    "PWC": ("change-password", ["iam", "database"], ["user", "change"], ""),
-    "LGEA": ("login-enabled", ["iam", "database"], ["user", "change"], ""),
-    "LGDA": ("login-disabled", ["iam", "database"], ["user", "change"], ""),
-    "BA": ("backup", ["database"], ["access"], ""),
-    "RS": ("restore", ["database"], ["change"], ""),
-    "AUSC": ("audit-session-changed", ["configuration", "database"], ["change"], ""),
-    "AUSF": ("audit-shutdown-on-failure", ["configuration", "database"], ["error"], ""),
-    "SVSR": ("server-started", ["database"], ["start"], ""),
-    "SVSD": ("server-shut-down", ["database"], ["end"], ""),
-    "IMP": ("impersonate", ["iam", "database"], ["access"], ""),
-    "TASA": ("trace-audit-started", ["configuration", "database"], ["start"], ""),
-    "TASP": ("trace-audit-stopped", ["configuration", "database"], ["end"], ""),
-    "BCM": ("batch-completed", ["database"], ["access"], ""),
-    "RCM": ("rpc-completed", ["database"], ["access"], ""),
-}
-"""Audit actions: their name, category, type, and an outcome where the action itself says it."""
+_FAILED = frozenset(("LGIF", "LGFL", "DAGF", "DBAF"))
+_STATEMENT, _BEHIND = "\nstatement:", "\nadditional_information:"
+_MAX = 65_536
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -119,6 +84,34 @@ def read(message: str, event: Event, context: Context) -> bool:
     return True
 
 
+def audited(text: str, context: Context) -> Event:
+    """The fields of the record in the text of Windows' event 33205; empty for other texts."""
+    record = _record(text)
+    if record is None:
+        return {}
+    event = convert(record, context)
+    del event["event.code"]
+    return event | {"event.dataset": FORMAT.dataset}
+
+
+def _record(text: str) -> dict[str, Any] | None:
+    """A record that has a name and a value a line; None for other texts."""
+    text = text[:_MAX].replace("\r\n", "\n").removeprefix("Audit event: ")
+    if not text.startswith("audit_schema_version:"):
+        return None
+    found: dict[str, Any] = {}
+    at, end = text.find(_STATEMENT), text.rfind(_BEHIND)
+    if 0 <= at < end:
+        # A statement has lines of its own.
+        found["statement"] = text[at + len(_STATEMENT) : end].strip()
+        text = text[:at] + text[end:]
+    for line in text.split("\n", 64):
+        name, colon, value = line.partition(":")
+        if colon and value.strip():
+            found.setdefault(name, value.strip())
+    return found
+
+
 def fits(document: dict[str, Any]) -> bool:
     """Whether a JSON object is a record of the audit."""
     return "action_id" in document and ("server_principal_name" in document or "server_instance_name" in document)
@@ -128,18 +121,16 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     """The event of one audit record; raises ParseError when its time cannot be read."""
     written = text_at(document, "event_time")
     code = (text_at(document, "action_id") or "").strip()
-    action, category, kind, outcome = ACTIONS.get(code, (code.lower() or "unknown", ["database"], ["info"], ""))
-    succeeded = (text_at(document, "succeeded") or "true").lower() in ("true", "1")
+    action = action_of(code.upper())
+    succeeded = (text_at(document, "succeeded") or "true").lower() in ("true", "1") and code not in _FAILED
     event: Event = {
         "@timestamp": format_time(instant(written[:26], "UTC") if written else context.received),
-        "event.action": action,
+        "event.action": action.name,
         "event.code": code,
-        "event.category": list(category),
-        "event.type": list(kind),
-        "event.outcome": outcome or ("success" if succeeded else "failure"),
+        "event.category": list(action.category),
+        "event.type": list(action.type),
+        "event.outcome": "success" if succeeded else "failure",
     }
-    if not succeeded:
-        event["event.outcome"] = "failure"
     name = given(document.get("server_principal_name")) or given(document.get("session_server_principal_name"))
     put_user(event, name)
     put_user(event, given(document.get("target_server_principal_name")), "user.target")
@@ -150,7 +141,7 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     statement = text_at(document, "statement")
     if statement is not None:
         put_statement(event, statement)
-        event["event.category"], event["event.type"] = list(category), list(kind)
+        event["event.category"], event["event.type"] = list(action.category), list(action.type)
     for field, key in (
         ("name", "database_name"),
         ("schema", "schema_name"),

@@ -1,26 +1,23 @@
 """Windows events as JSON, in every shape they come in, to one: Winlogbeat's field names and ECS beside them.
 
-Understood are Winlogbeat documents (nested or dotted `winlog.*`), EVTX as JSON (`{"Event": {"System": ...}}`, as
-the `evtx` package and most converters write it) and flat records (NXLog, WEF exporters, OTRF's data sets).
+What they may look like is told in `windows_records`.
 `winlog.event_data.<Name>` holds the event's own data as text, with spaces taken out of the names.
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import windows_fields
-from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, instant, number
-from collectors.parsers.ecs import disarm
+from collectors.parsers import mssql, windows_fields
+from collectors.parsers.common import MAX_FIELDS, given, instant, number
 from collectors.parsers.format import Format
-from collectors.parsers.windows_channels import DEFENDER
-from collectors.parsers.windows_text import data_of
+from collectors.parsers.windows_channels import DEFENDER, DNS_AUDIT, DNS_SERVER
+from collectors.parsers.windows_records import Record, fits, record_of
+from collectors.parsers.windows_text import data_of, defender_data
 
 _CHANNELS = {
     "security": ("Security", "security"),
@@ -42,114 +39,29 @@ _PROVIDERS = {
     "PowerShell": "powershell",
 }
 
-_LEVELS = {0: "information", 1: "critical", 2: "error", 3: "warning", 4: "information", 5: "verbose"}
-
-_FLAT = {
-    "Channel": "channel",
-    "EventID": "event_id",
-    "EventId": "event_id",
-    "SourceName": "provider_name",
-    "Provider_Name": "provider_name",
-    "ProviderGuid": "provider_guid",
-    "Provider_Guid": "provider_guid",
-    "Hostname": "computer_name",
-    "Computer": "computer_name",
-    "ComputerName": "computer_name",
-    "RecordNumber": "record_id",
-    "EventRecordID": "record_id",
-    "ExecutionProcessID": "process.pid",
-    "ThreadID": "process.thread.id",
-    "Task": "task",
-    "Opcode": "opcode",
-    "Version": "version",
-    "Keywords": "keywords",
-    "ActivityID": "activity_id",
-    "UserID": "user.identifier",
-    "AccountName": "user.name",
-    "Domain": "user.domain",
-    "AccountType": "user.type",
+_TRACED = {
+    ("Microsoft-Windows-DNSServer", "16"): DNS_SERVER,
+    ("Microsoft-Windows-DNSServer", "17"): DNS_AUDIT,
 }
-"""What collectors add to flat records beside the event's data, by the name under `winlog.` it gets."""
+"""Channels by the provider and their number among its own."""
 
-_ADDED = frozenset(
-    (
-        "EventTime",
-        "EventReceivedTime",
-        "TimeCreated",
-        "SourceModuleName",
-        "SourceModuleType",
-        "Severity",
-        "SeverityValue",
-        "OpcodeValue",
-        "ERROR_EVT_UNRESOLVED",
-        "EventTypeOrignal",
-        "Category",
-        "Level",
-        "Message",
-        "message",
-        "port",
-        "host",
-        "tags",
-        "product",
-        "category",
-        "service",
-        "@timestamp",
-        "@version",
-        "Qualifiers",
-        "Provider",
-    )
-)
-"""What collectors add and nobody needs, or what is read elsewhere."""
-
-_PLACES = dict.fromkeys(_ADDED, "") | _FLAT
-"""The name under `winlog.` of each field that is no data of the event; empty for what is left out."""
-_PLACES_WITH_TYPE = _PLACES | {"EventType": "event_type"}
-
-_NAME = re.compile(r"[\s:]+", re.ASCII)
-
-
-_SHORT = 128  # names that are remembered; attackers may make longer ones
-
-
-class Record(NamedTuple):
-    """One Windows event, whatever shape it came in."""
-
-    system: Event
-    """Facts about the event, by their name under `winlog.`."""
-    data: dict[str, str]
-    """The event's own data."""
-    extra: Event
-    """ECS fields that came with it."""
-    message: str | None
-    level: str | None
-    category: str | None
-    """The task's name, such as `Process Creation`."""
-    times: tuple[Any, ...]
-    """Where its time may stand, the best first."""
-
-
-def fits(document: dict[str, Any]) -> bool:
-    """Whether a JSON record has the shape of a Windows event."""
-    if isinstance(document.get("Event"), dict) or "EventID" in document or "EventId" in document:
-        return True
-    winlog = document.get("winlog")
-    return (isinstance(winlog, dict) and "event_id" in winlog) or "winlog.event_id" in document
+_DATABASE_AUDIT = "33205"  # of SQL Server, which writes it to the log of Windows
 
 
 def convert(document: dict[str, Any], context: Context) -> Event:
     """The event of a record that was decoded already."""
-    return event_of(_record(document), context)
+    return event_of(record_of(document), context)
 
 
 def event_of(record: Record, context: Context) -> Event:
-    """The event of a record of any shape; raises ParseError when it has no id or no time."""
+    """The event of a record of any shape; raises ParseError when it has no id."""
     code = given(record.system.get("event_id"))
     if code is None or number(code) is None:
         raise ParseError("a Windows event without a number as its event id")
     record.system["event_id"] = code
     dataset = _dataset(record)
     if not record.data and record.message is not None:
-        record = record._replace(data=data_of(record.message, code, sysmon=dataset == "sysmon"))
+        record = record._replace(data=_told(record.message, code, dataset))
     if dataset == DEFENDER:
         # Winlogbeat writes its data with underscores where Defender has spaces.
         record = record._replace(data={name.replace("_", ""): text for name, text in record.data.items()})
@@ -174,7 +86,13 @@ def event_of(record: Record, context: Context) -> Event:
         if value is not None:
             event[name] = value
     windows_fields.enrich(event, dataset, code, record.data, record.category)
+    if code == _DATABASE_AUDIT:
+        event |= mssql.audited(record.data.get("param1") or record.message or "", context)
     return event
+
+
+def _told(message: str, code: str, dataset: str) -> dict[str, str]:
+    return defender_data(message) if dataset == DEFENDER else data_of(message, code, sysmon=dataset == "sysmon")
 
 
 def merge(event: Event, found: Event) -> None:
@@ -184,22 +102,14 @@ def merge(event: Event, found: Event) -> None:
     event |= found
 
 
-def _record(document: dict[str, Any]) -> Record:
-    if isinstance(document.get("Event"), dict):
-        return _evtx(document["Event"])
-    if isinstance(document.get("winlog"), dict) or "winlog.event_id" in document:
-        return _winlogbeat(document)
-    if "EventID" in document or "EventId" in document:
-        return _nxlog(document)
-    raise ParseError("no Windows event: it has neither 'Event', 'winlog' nor 'EventID'; parse it with 'json'")
-
-
 def _dataset(record: Record) -> str:
     channel = given(record.system.get("channel"))
     if channel is None:
         # Without a channel the provider tells; Sysmon alone dates its data with UtcTime.
         known = _PROVIDERS.get(str(record.system.get("provider_name")))
         return known or ("sysmon" if "UtcTime" in record.data else "unknown")
+    if channel.isdigit():  # of an event that was traced and not logged
+        return _TRACED.get((str(record.system.get("provider_name")), channel), "unknown")
     known_channel = _CHANNELS.get(channel.lower())
     if known_channel is not None:
         record.system["channel"] = known_channel[0]
@@ -208,7 +118,7 @@ def _dataset(record: Record) -> str:
 
 
 def _time(record: Record, dataset: str, context: Context) -> int:
-    """When it happened: Sysmon's own clock reading, else what the record says, the best first."""
+    """When it happened: Sysmon's own clock reading, else what the record says, the best first, else its receipt."""
     if dataset == "sysmon" and (utc := given(record.data.get("UtcTime"))) is not None:
         try:
             return instant(utc, "UTC")
@@ -219,187 +129,7 @@ def _time(record: Record, dataset: str, context: Context) -> int:
             return instant(text, context.zone)
     if (utc := given(record.data.get("CreationUtcTime"))) is not None:
         return instant(utc, "UTC")
-    raise ParseError("a Windows event without a time")
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _attributes(value: Any) -> dict[str, Any]:
-    """An element's attributes, as converters of XML write them: under `#attributes`, with `@`, or bare."""
-    if not isinstance(value, dict):
-        return {}
-    found = value.get("#attributes", value)
-    if not isinstance(found, dict):
-        return {}
-    for name in found:
-        if name[:1] == "@":
-            return {name.lstrip("@"): item for name, item in found.items()}
-    return found
-
-
-def _content(value: Any) -> Any:
-    return value.get("#text") if isinstance(value, dict) else value
-
-
-def _evtx(event: dict[str, Any]) -> Record:
-    system = _mapping(event.get("System"))
-    provider, execution = _attributes(system.get("Provider")), _attributes(system.get("Execution"))
-    created = system.get("TimeCreated")
-    facts: Event = {
-        "channel": given(system.get("Channel")),
-        "event_id": _content(system.get("EventID")),
-        "provider_name": given(provider.get("Name")),
-        "provider_guid": given(provider.get("Guid")),
-        "computer_name": given(system.get("Computer")),
-        "record_id": given(system.get("EventRecordID")),
-        "process.pid": number(execution.get("ProcessID")),
-        "process.thread.id": number(execution.get("ThreadID")),
-        "task": given(system.get("Task")),
-        "opcode": given(system.get("Opcode")),
-        "keywords": given(system.get("Keywords")),
-        "version": number(_content(system.get("Version"))),
-    }
-    if (correlation := system.get("Correlation")) is not None:
-        facts["activity_id"] = given(_attributes(correlation).get("ActivityID"))
-    if (security := system.get("Security")) is not None:
-        facts["user.identifier"] = given(_attributes(security).get("UserID"))
-    data = _event_data(event.get("EventData"))
-    if "UserData" in event:
-        for template in _mapping(event["UserData"]).values():
-            data |= _event_data(template)
-    level = _LEVELS.get(number(_content(system.get("Level"))) or 0)
-    rendering = _mapping(event.get("RenderingInfo"))
-    message, task = given(rendering.get("Message")), given(rendering.get("Task"))
-    times = (_attributes(created).get("SystemTime"), created if isinstance(created, str) else None)
-    return Record(facts, data, {}, message, level, task, times)
-
-
-def _plain_name(name: str) -> str:
-    return _short_name(name) if len(name) <= _SHORT else _NAME.sub("", name[:1_024])
-
-
-@lru_cache(maxsize=8_192)
-def _short_name(name: str) -> str:
-    return _NAME.sub("", name)
-
-
-def _event_data(value: Any) -> dict[str, str]:
-    """Names and texts of `EventData`, `UserData` or `event_data`; unnamed values become `param1`, `param2`, ..."""
-    found: dict[str, str] = {}
-    for name, item in _mapping(value).items():
-        if isinstance(item, str) and name != "Data":
-            if name != "xmlns":
-                found[_plain_name(name)] = item
-        elif name == "#attributes" or item is None:
-            continue
-        elif name == "Data":
-            found |= _data_elements(item)
-        else:
-            found[_plain_name(name)] = _text(_content(item) if isinstance(item, dict) and "#text" in item else item)
-    return found
-
-
-def _data_elements(item: Any) -> dict[str, str]:
-    """`<Data>` elements: a list of `{"@Name": ..., "#text": ...}`, or unnamed texts, joined in `Data` too."""
-    found: dict[str, str] = {}
-    unnamed: list[str] = []
-    bare = isinstance(item, dict) and "#text" in item and "Name" not in _attributes(item)
-    content = item["#text"] if bare else item
-    for element in content if isinstance(content, list) else [content]:
-        attributes = _attributes(element)
-        if "Name" in attributes:
-            found[_plain_name(as_text(attributes["Name"]))] = _text(_content(element))
-        elif element is not None:
-            unnamed.append(_text(element))
-    for index, text in enumerate(unnamed[:MAX_FIELDS], start=1):
-        found[f"param{index}"] = text
-    if unnamed:
-        found["Data"] = "\n".join(unnamed)
-    return found
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if type(value) is int:
-        return str(value)
-    if isinstance(value, list):
-        return "\n".join(as_text(item) for item in value)
-    return "" if value is None else as_text(value)
-
-
-def _winlogbeat(document: dict[str, Any]) -> Record:
-    fields = flat(document)
-    system: Event = {}
-    data: dict[str, str] = {}
-    extra: Event = {}
-    for name, value in fields.items():
-        if name.startswith("winlog.event_data."):
-            data[_plain_name(name[18:])] = _text(value)
-        elif name.startswith("winlog.user_data."):
-            data.setdefault(_plain_name(name[17:]), _text(value))
-        elif name.startswith("winlog."):
-            system[name[7:]] = value
-        elif name != "@timestamp" and not name.startswith("@metadata."):
-            extra[name] = value
-    extra = disarm(extra)
-    system["record_id"] = given(system.get("record_id"))
-    for name in ("channel", "provider_name", "computer_name"):
-        system[name] = given(system.get(name))
-    level = given(extra.get("log.level"))
-    message = given(extra.pop("message", None))
-    category = given(system.get("task"))
-    return Record(system, data, extra, message, level, category, (fields.get("@timestamp"),))
-
-
-def _nxlog(document: dict[str, Any]) -> Record:
-    nested = not _NESTED.isdisjoint(map(type, document.values()))
-    fields = flat(document) if nested or len(document) > MAX_FIELDS else document
-    system: Event = {}
-    data: dict[str, str] = {}
-    # NXLog overwrites an event's own EventType with the log's and keeps the other under this (misspelt) name.
-    own_type = "EventTypeOrignal" in fields or given(fields.get("EventType")) not in _NXLOG_TYPES
-    places = _PLACES if own_type else _PLACES_WITH_TYPE
-    for name, value in fields.items():
-        if value is None:
-            continue
-        fact = places.get(name)
-        if fact is None:
-            short = name if len(name) <= _SHORT and name.isidentifier() else _plain_name(name)
-            data[short] = value if type(value) is str else _text(value)
-        elif fact:
-            system[fact] = given(value)
-    if own_type:
-        system["event_type"] = given(fields.get("EventTypeOrignal"))
-    system["version"] = number(system.get("version"))
-    for name in ("process.pid", "process.thread.id"):
-        system[name] = number(system.get(name))
-    level_number = number(fields.get("Level"))
-    level = _LEVELS.get(level_number) if level_number is not None else _severity(fields.get("Severity"))
-    message = given(fields.get("Message") or fields.get("message"))
-    times = (
-        fields.get("TimeCreated"),
-        _zoned(fields.get("EventTime")),
-        fields.get("@timestamp"),
-        fields.get("EventTime"),
-    )
-    return Record(system, data, {}, message, level, given(fields.get("Category")), times)
-
-
-_NESTED = frozenset((dict, list))
-_NXLOG_TYPES = frozenset((None, "INFO", "WARNING", "ERROR", "CRITICAL", "VERBOSE", "AUDIT_SUCCESS", "AUDIT_FAILURE"))
-
-
-def _severity(value: Any) -> str | None:
-    text = given(value)
-    return {"INFO": "information", "DEBUG": "verbose"}.get(text, text.lower()) if text is not None else None
-
-
-def _zoned(value: Any) -> Any:
-    """A time that says its offset, which one of a machine's local clock does not."""
-    return value if isinstance(value, str) and (value[-1:] == "Z" or value[-6:-5] in ("+", "-")) else None
+    return context.received
 
 
 FORMAT = Format(name="windows", dataset="windows.unknown", convert=convert, fits=fits, relayed=True, whole=True)

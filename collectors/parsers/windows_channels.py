@@ -6,6 +6,7 @@ from collectors.parsers.windows_table import Copies, Meaning, table
 
 DEFENDER = "microsoft-windows-windows defender/operational"
 DNS_SERVER = "microsoft-windows-dnsserver/analytical"
+DNS_AUDIT = "microsoft-windows-dnsserver/audit"
 """The last part of the names of data sets that need more than copies: their channels."""
 
 _SETS: dict[str, Copies] = {
@@ -85,6 +86,7 @@ _SETS: dict[str, Copies] = {
         ("dns.question.name", "NAME"),
         ("dns.id", "XID"),
         ("network.bytes", "BufferSize"),
+        ("event.reason", "Reason"),
         ("source.ip", "Source"),
         ("destination.ip", "Destination"),
     ),
@@ -238,9 +240,9 @@ _FIREWALL = """
 """
 _LOCKER = """
 8001 | application-control-applied | configuration | change | none |
-8002 8005 8020 8023 | application-allowed | process file | allowed | locker | success
-8003 8006 8021 8024 | application-would-be-blocked | process file | info | locker |
-8004 8007 8022 8025 | application-blocked | process file | denied | locker | failure
+8002 8005 8020 8023 | application-allowed | process | start | locker | success
+8003 8006 8021 8024 | application-would-be-blocked | process | start | locker |
+8004 8007 8022 8025 | application-blocked | process | start denied | locker | failure
 """
 _BITS = """
 3 | transfer-job-created | network file | creation | transfer |
@@ -319,7 +321,7 @@ CHANNELS: dict[str, dict[str, Meaning]] = {
         ("microsoft-windows-dns client events/operational", _DNS_CLIENT),
         (DNS_SERVER, _DNS_ANALYTICAL),
         ("microsoft-windows-dns-server/analytical", _DNS_ANALYTICAL),
-        ("microsoft-windows-dnsserver/audit", _DNS_AUDIT),
+        (DNS_AUDIT, _DNS_AUDIT),
         ("microsoft-windows-dns-server/audit", _DNS_AUDIT),
         ("microsoft-windows-ntlm/operational", _NTLM),
         ("microsoft-windows-winrm/operational", _WINRM),

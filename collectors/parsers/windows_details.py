@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from almena.event import Event
+from collectors.parsers import windows_adfs
 from collectors.parsers.common import address, given, number
 from collectors.parsers.network import put_port, put_transport
 from collectors.parsers.windows_sysmon import TYPES, put_answers
@@ -20,6 +21,7 @@ from collectors.parsers.windows_words import (
     referred,
 )
 
+_COMMON = re.compile(r"CN=((?:[^\\,]|\\.)+)", re.IGNORECASE)
 _MAC = re.compile(r"(?:[0-9A-Fa-f]{2}[:.-]?){5}[0-9A-Fa-f]{2}", re.ASCII)
 
 
@@ -35,6 +37,8 @@ def security(event: Event, code: str, data: Mapping[str, str]) -> None:
     special = _SPECIAL.get(code)
     if special is not None:
         special(event, data)
+    elif event.get("winlog.provider_name") == windows_adfs.PROVIDER:
+        windows_adfs.audited(event, code, data)
 
 
 def _words(event: Event, name: str, words: Any) -> None:
@@ -109,10 +113,30 @@ _EXPLAINED = {
 def _member(event: Event, data: Mapping[str, str]) -> None:
     name = given(data.get("MemberName"))
     if name is not None:
-        event["user.target.name"] = name[3:].partition(",")[0] if name[:3].upper() == "CN=" else name
+        event["user.target.name"] = _common_name(name) or name
     for part in ("id", "name", "domain"):
         if (value := event.get(f"group.{part}")) is not None:
             event[f"user.target.group.{part}"] = value
+
+
+def _common_name(name: str) -> str | None:
+    r"""The first part of `CN=Ruiz\, Ana,OU=DIF,DC=sfa`, without its escapes; None for other names."""
+    found = _COMMON.match(name[:1_024])
+    return re.sub(r"\\(.)", r"\1", found[1]) if found is not None else None
+
+
+def _directory(event: Event, data: Mapping[str, str]) -> None:
+    name, kind = _common_name(data.get("ObjectDN", "")), data.get("ObjectClass", "").lower()
+    if name is not None and "user" in kind:
+        event["user.target.name"] = name
+    elif name is not None and "group" in kind:
+        event["group.name"] = name
+
+
+def _console(event: Event, data: Mapping[str, str]) -> None:
+    """A session at the machine itself."""
+    if data.get("ClientAddress") == "LOCAL":
+        event["source.ip"] = "127.0.0.1"
 
 
 def _share(event: Event, data: Mapping[str, str]) -> None:
@@ -180,6 +204,8 @@ _SPECIAL = {
     **dict.fromkeys(("4728", "4729", "4732", "4733", "4746", "4747", "4751", "4752"), _member),
     **dict.fromkeys(("4756", "4757", "4761", "4762", "4785", "4786", "4787", "4788"), _member),
     **dict.fromkeys(("6272", "6273", "6274", "6276", "6278", "6279", "6280"), _radius),
+    **dict.fromkeys(("5136", "5137", "5138", "5139", "5141"), _directory),
+    **dict.fromkeys(("4778", "4779"), _console),
     "4657": _registry,
 }
 
@@ -221,12 +247,22 @@ def powershell(event: Event, code: str, data: Mapping[str, str]) -> None:
         elif key in _SEQUENCE and (digits := number(value)) is not None:
             event["event.sequence"] = digits
     connected = event.get("source.user.name")
-    if connected is not None:
+    if connected is None and (identifier := event.get("winlog.user.identifier")) is not None:
+        event["user.id"] = identifier
+    elif connected is not None:
         # A remote session: who is connected acts, in the name of the other.
         domain, _, name = connected.rpartition("\\")
-        event["source.user.name"] = name
-        if domain:
-            event["source.user.domain"] = domain
+        acting, _, other = event.pop("user.name", "").rpartition("\\")
+        for side, field, text in (
+            ("destination.user", "name", other),
+            ("destination.user", "domain", acting or event.pop("user.domain", "")),
+            ("source.user", "name", name),
+            ("source.user", "domain", domain),
+            ("user", "name", name),
+            ("user", "domain", domain),
+        ):
+            if text:
+                event[f"{side}.{field}"] = text
 
 
 _ALERTS = frozenset(("1006", "1007", "1015", "1116", "1117", "1121", "1123", "1126", "1127"))
@@ -269,6 +305,7 @@ _RCODES = (
     *("YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"),
 )
 """What a DNS server answered, by number."""
+_ANY = frozenset(("0.0.0.0", "::"))  # noqa: S104 - what it writes for no address
 _ANSWERS = frozenset(("257", "258", "261", "264", "267", "268", "271", "272", "278"))
 
 
@@ -277,12 +314,7 @@ def dns_server(event: Event, code: str, data: Mapping[str, str]) -> None:
     event["network.protocol"] = "dns"
     event["dns.type"] = "answer" if code in _ANSWERS else "query"
     event["network.transport"] = "tcp" if data.get("TCP") == "1" else "udp"
-    name = event.get("dns.question.name")
-    if isinstance(name, str) and len(name) > 1:
-        event["dns.question.name"] = name.removesuffix(".")
-    kind = data.get("QTYPE", "")
-    if kind in TYPES:
-        event["dns.question.type"] = TYPES[kind]
+    dns_audit(event, code, data)
     result = number(data.get("RCODE"))
     if result is not None and 0 <= result < len(_RCODES):
         event["dns.response_code"] = _RCODES[result]
@@ -294,8 +326,22 @@ def dns_server(event: Event, code: str, data: Mapping[str, str]) -> None:
     event["network.direction"] = "egress" if outward else "ingress"
     ours, theirs = ("source", "destination") if outward else ("destination", "source")
     put_port(event, f"{theirs}.port", data.get("Port"))
-    if (own := address(data.get("InterfaceIP"))) is not None:
+    own = address(data.get("InterfaceIP"))
+    if own is not None and own not in _ANY:
         event[f"{ours}.ip"] = own
+
+
+def dns_audit(event: Event, code: str, data: Mapping[str, str]) -> None:
+    """What was asked or changed, and whose task it was where that is said."""
+    name = event.get("dns.question.name")
+    if isinstance(name, str) and len(name) > 1:
+        event["dns.question.name"] = name.removesuffix(".")
+    kind = data.get("QTYPE") or data.get("Type", "")
+    if kind in TYPES:
+        event["dns.question.type"] = TYPES[kind]
+    task = event.get("winlog.task")
+    if isinstance(task, str) and not task.isdigit() and len(task) <= 64:
+        event["event.action"] = task
 
 
 _ENDPOINT = re.compile(r"\[?([0-9A-Fa-f:.]{2,45}?)\]?:(\d{1,5})", re.ASCII)

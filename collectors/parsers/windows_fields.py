@@ -9,13 +9,17 @@ from typing import Any
 from almena.event import Event
 from collectors.parsers import windows_details, windows_sysmon
 from collectors.parsers.common import number
-from collectors.parsers.windows_channels import DEFENDER, DNS_SERVER
+from collectors.parsers.windows_channels import DEFENDER, DNS_AUDIT, DNS_SERVER
 from collectors.parsers.windows_meanings import MEANINGS
 from collectors.parsers.windows_table import NOTHING, Meaning
 
 _BY_STATUS = frozenset(("4768", "4769", "4770", "4776"))
 _EXECUTABLES = (("process.executable", "process.name"), ("process.parent.executable", "process.parent.name"))
 _ENDS = tuple(tuple(f"{side}.{what}" for what in ("ip", "domain", "address")) for side in ("source", "destination"))
+_OF_ITSELF = frozenset(("security", "sysmon"))
+"""Whose events the system writes, whomever they are of."""
+_WRITERS = tuple((f"user.{part}", f"winlog.user.{part}") for part in ("name", "domain"))
+_WRITERS += (("user.id", "winlog.user.identifier"),)
 _USERS = ("user.name", "user.target.name", "user.effective.name")
 _AUDITS = {"AUDIT_SUCCESS": "success", "AUDIT_FAILURE": "failure", "Success Audit": "success"}
 _AUDITS |= {"Audit Success": "success", "Audit Failure": "failure", "Failure Audit": "failure"}
@@ -48,7 +52,20 @@ def enrich(event: Event, dataset: str, code: str, data: Mapping[str, str], categ
         more(event, code, data)
     elif meaning is not None:
         windows_details.other(event, code, data)
+    if dataset not in _OF_ITSELF:
+        _writer(event)
     _parts(event)
+
+
+def _writer(event: Event) -> None:
+    """Who wrote the event, where it does not say whom else it is of."""
+    identifier = event.get("winlog.user.identifier")
+    if "user.name" in event or event.get("user.id", identifier) != identifier:
+        return
+    for field, written in _WRITERS:
+        value = event.get(written)
+        if isinstance(value, str) and value not in NOTHING:
+            event[field] = value
 
 
 def _outcome(event: Event, code: str, data: Mapping[str, str], meaning: Meaning | None) -> str | None:
@@ -91,6 +108,8 @@ _MORE: dict[str, Callable[[Event, str, Mapping[str, str]], None]] = {
     "microsoft-windows-dns client events/operational": windows_details.dns_client,
     DNS_SERVER: windows_details.dns_server,
     "microsoft-windows-dns-server/analytical": windows_details.dns_server,
+    DNS_AUDIT: windows_details.dns_audit,
+    "microsoft-windows-dns-server/audit": windows_details.dns_audit,
 }
 
 

@@ -79,6 +79,14 @@ _SETS: dict[str, Copies] = {
         ("event.reason", "Reason"),
     ),
     "requester": (("user.name", "Requester"),),
+    "link": (("file.path", "FileName"),),
+    "image": (("file.path", "param1"),),
+    "remote": (("source.ip", "RemoteIP"), ("source.ip", "RemoteAddress")),
+    "changer": (
+        ("user.name", "UserName"),
+        ("user.id", "UserSid"),
+        ("process.pid", "ProcessId"),
+    ),
     "rule": (("rule.id", "RuleId"), ("rule.name", "RuleName")),
     "privileges": (("process.executable", "ProcessName"), ("process.pid", "ProcessId")),
     "none": (),
@@ -106,13 +114,13 @@ _LOGON = """
 4624 | logged-in | authentication | start | target from process | success
 4625 | logon-failed | authentication | start | target from process | failure
 4626 | user-claims-issued | authentication | info | target |
-4627 | group-membership-information | authentication | info | target |
+4627 | group-membership-info | iam | info | target subject effective managed |
 4634 4647 | logged-out | authentication | end | target |
 4646 | dos-prevention-started | network | start | none |
 4648 | logged-in-explicit | authentication | start | subject from process effective server |
 4649 | replay-attack-detected | authentication intrusion_detection | info | subject workstation |
 4672 | logged-in-special | iam | admin | subject |
-4675 | sids-filtered | authentication | info | target |
+4675 | sids-filtered | authentication | info | target effective managed |
 4768 | kerberos-authentication-ticket-requested | authentication | start | target from service |
 4769 | kerberos-service-ticket-requested | authentication | start | target from service |
 4770 | kerberos-service-ticket-renewed | authentication | start | target from service |
@@ -125,7 +133,7 @@ _LOGON = """
 4777 | credential-failed | authentication | start | target workstation | failure
 4778 | session-reconnected | authentication session | start | session |
 4779 | session-disconnected | authentication session | end | session |
-4800 | workstation-locked | session | info | target |
+4800 | workstation-locked | authentication session | info | target effective managed |
 4801 | workstation-unlocked | session | info | target |
 4802 | screen-saver-invoked | session | info | target |
 4803 | screen-saver-dismissed | session | info | target |
@@ -148,13 +156,13 @@ _LOGON = """
 _OBJECT = """
 4656 | requested-object-handle | file | access | subject process |
 4657 | registry-value-modified | registry configuration | change | subject process |
-4658 | closed-object-handle | file | access | subject process |
-4659 | requested-object-deletion | file | deletion | subject process |
-4660 | deleted-object | file | deletion | subject process |
+4658 | handle-closed-object | iam configuration | change | subject process |
+4659 | object-was-requested-with-intent-to-delete | iam configuration | change | subject process |
+4660 | object-deleted | file registry | deletion | subject process |
 4661 | requested-directory-object-handle | iam | info | subject process |
 4662 | object-operation-performed | iam configuration | admin change | subject |
-4663 | accessed-object | file | access | subject process |
-4664 | created-hard-link | file | creation | subject |
+4663 | attempt-made-to-access-object | file | access | subject process |
+4664 | create-hard-link | file | creation | subject link |
 4665 4666 4667 | application-operation | iam | info | none |
 4670 | permissions-changed | iam configuration | admin change | subject process |
 4671 | blocked-ordinal-accessed | process | info | subject | failure
@@ -162,11 +170,12 @@ _OBJECT = """
 4674 | privileged-operation | iam | admin | subject process |
 4688 | created-process | process | start | subject effective created |
 4689 | exited-process | process | end | subject process |
-4690 | duplicated-object-handle | process | info | subject |
-4691 | requested-indirect-access | process | access | subject process |
-4692 | master-key-backup-attempted | iam | admin | subject |
-4693 | master-key-recovery-attempted | iam | admin | subject |
-4694 4695 | protected-data-operation | process | info | subject |
+4690 | duplicate-handle-attempt | process | access | subject |
+4691 | indirect-object-access-requested | process | access | subject process |
+4692 | dpapi-master-key-backup-attempted | configuration | access | subject |
+4693 | dpapi-master-key-recovery-attempted | configuration | access | subject |
+4694 | auditable-data-protection-attempted | configuration | access | subject |
+4695 | auditable-data-unprotection-attempted | configuration | access | subject |
 4696 | assigned-primary-token | process | change | subject effective process |
 4697 | service-installed | iam configuration | admin change | subject service |
 4698 | scheduled-task-created | iam configuration | creation admin | subject |
@@ -175,26 +184,28 @@ _OBJECT = """
 4701 | scheduled-task-disabled | iam configuration | change admin | subject |
 4702 | scheduled-task-updated | iam configuration | change admin | subject |
 4703 | adjusted-token-privileges | iam | admin change | subject privileges managed |
-4985 | transaction-state-changed | file | change | subject process |
+4985 | state-of-transaction-has-changed | configuration | change | subject process |
 5051 | file-virtualized | file | change | subject process |
-5136 | directory-service-object-modified | iam configuration | change | subject |
-5137 | directory-service-object-created | iam configuration | creation | subject |
+5136 | directory-service-object-modified | iam configuration | admin change | subject |
+5137 | directory-service-object-created | iam configuration | admin creation | subject |
 5138 | directory-service-object-undeleted | iam configuration | creation | subject |
 5139 | directory-service-object-moved | iam configuration | change | subject |
-5141 | directory-service-object-deleted | iam configuration | deletion | subject |
+5141 | directory-service-object-deleted | iam configuration | admin deletion | subject |
 5140 | network-share-object-accessed | network file | info access | subject from |
-5142 | network-share-object-added | network file configuration | creation | subject |
+5142 | network-share-object-added | network file | info creation | subject |
 5143 | network-share-object-modified | network file configuration | change | subject |
 5144 | network-share-object-deleted | network file configuration | deletion | subject |
 5145 | network-share-object-access-checked | network file | info access | subject from |
 5168 | spn-check-failed | authentication network | info | subject | failure
 5376 | credentials-backed-up | iam | admin | subject |
 5377 | credentials-restored | iam | admin | subject |
-5379 5381 5382 | credentials-read | iam | info | subject |
-5058 | key-file-operation | file | access | subject |
-5059 | key-migration-operation | process | info | subject |
-5061 | cryptographic-operation | process | info | subject |
-6416 | device-recognized | host | info | subject |
+5379 | credential-manager-credentials-were-read | iam | user info | subject |
+5380 | vault-credential-find | iam | user info | subject |
+5381 5382 | vault-credentials-were-read | iam | user info | subject |
+5058 | key-file-operation | file | change | subject |
+5059 | key-migration-operation | file | change | subject process |
+5061 | cryptographic-operation | file | access | subject |
+6416 | new-external-device-recognized-by-system | process | info | subject |
 6419 6420 6421 6422 6423 6424 | device-state-changed | host | change | subject |
 """
 _ACCOUNT = """
@@ -232,7 +243,7 @@ _ACCOUNT = """
 4785 4787 | added-member-to-application-group | iam | group change | subject group |
 4786 4788 | removed-member-from-application-group | iam | group change | subject group |
 4789 4792 | deleted-application-group-account | iam | group deletion | subject group |
-4793 | password-policy-checked | iam | info | subject workstation |
+4793 | password-policy-checking-api-called | api | info | subject workstation effective managed |
 4794 | restore-mode-password-set | iam | user change | subject workstation |
 4797 | query-existence-of-blank-password | iam | user info | subject managed workstation |
 4798 | group-membership-enumerated | iam | user info | subject managed caller |
@@ -240,8 +251,8 @@ _ACCOUNT = """
 5030 | windows-firewall-service-failed | process | error | none | failure
 """
 _POLICY = """
-4704 | user-right-assigned | iam configuration | admin change | subject managed |
-4705 | user-right-removed | iam configuration | admin change | subject managed |
+4704 | user-right-assigned | iam | change user | subject managed |
+4705 | user-right-removed | iam | change user | subject managed |
 4706 | domain-trust-added | configuration | creation | subject |
 4707 | domain-trust-removed | configuration | deletion | subject |
 4713 | kerberos-policy-changed | configuration | change | subject |
@@ -281,34 +292,53 @@ _POLICY = """
 4911 | resource-attributes-changed | file | change | subject process |
 4912 | per-user-audit-policy-changed | iam configuration | admin change | subject |
 4913 | central-access-policy-changed | file | change | subject process |
-4928 4929 4930 4931 4932 4933 4934 4935 4936 4937 | directory-replication | iam | info | none |
+4928 4929 4930 4934 4935 4936 4937 | directory-replication | iam | info | none |
+4931 | active-directory-replica-destination-naming-context-modified | configuration | change | none |
+4932 | synchronization-of-replica-of-active-directory-naming-context-begun | iam | info | none |
+4933 | synchronization-of-replica-of-active-directory-naming-context-ended | iam | info | none |
 """
 _NETWORK = """
-4944 4945 | windows-firewall-policy-active | configuration | info | rule |
-4946 | windows-firewall-rule-added | configuration | creation | rule |
+4944 | windows-firewall-policy-active | configuration | info | rule |
+4945 | rule-listed-when-windows-firewall-started | configuration | info | rule |
+4946 | added-rule-to-windows-firewall-exception-list | configuration | creation | rule |
 4947 | windows-firewall-rule-modified | configuration | change | rule |
-4948 | windows-firewall-rule-deleted | configuration | deletion | rule |
+4948 | deleted-rule-from-windows-firewall-exception-list | configuration | deletion | rule |
 4949 | windows-firewall-settings-restored | configuration | change | none |
 4950 | windows-firewall-setting-changed | configuration | change | none |
-4951 4952 4953 4957 4958 | windows-firewall-rule-ignored | configuration | info | rule | failure
+4951 4952 4958 | windows-firewall-rule-ignored | configuration | info | rule | failure
+4953 | ignored-rule-by-windows-firewall-because-it-could-not-parse-rule | configuration | info | rule | failure
+4957 | windows-firewall-did-not-apply-following-rule | configuration | info | rule | failure
 4954 | windows-firewall-group-policy-changed | configuration | change | none |
 4956 | windows-firewall-profile-changed | configuration | change | none |
+4960 4961 | ipsec-dropped-inbound-packet | network | end | remote | failure
+4962 | ipsec-dropped-inbound-packet-that-failed-replay-check | network | end | remote | failure
+4963 | ipsec-dropped-inbound-clear-text-packet-that-should-have-been-secured | network | end | remote | failure
+4965 | ipsec-received-packet-from-remote-computer-wth-incorrect-spi | network | end | remote | failure
 5024 | windows-firewall-service-started | process | start | none |
 5025 | windows-firewall-service-stopped | process | end | none |
 5027 5028 5029 | windows-firewall-service-error | process | error | none | failure
-5031 5150 5151 5152 5153 | packet-dropped | network | connection denied | flow |
+5031 5150 5151 5153 | packet-dropped | network | connection denied | flow |
+5152 | windows-firewall-packet-drop | network | connection info denied | flow |
 5032 | windows-firewall-notification-failed | process | error | none | failure
 5033 | windows-firewall-driver-started | driver | start | none |
 5034 | windows-firewall-driver-stopped | driver | end | none |
 5035 5037 | windows-firewall-driver-error | driver | end | none | failure
-5038 | code-integrity-invalid-image-hash | process | info | none | failure
+5038 | code-integrity-determined-that-image-hash-of-file-is-not-valid | file | access | image | failure
 5154 | permitted-listen | network | info allowed | flow |
 5155 | blocked-listen | network | info denied | flow |
-5156 | permitted-connection | network | connection allowed | flow |
-5157 | blocked-connection | network | connection denied | flow |
-5158 | permitted-bind | network | info allowed | flow |
+5156 | windows-firewall-connection | network | connection info allowed | flow |
+5157 | windows-firewall-packet-block | network | connection info denied | flow |
+5158 | windows-firewall-bind-local-port | network | info | flow |
 5159 | blocked-bind | network | info denied | flow |
-5446 5447 5448 5449 5450 | filtering-platform-changed | configuration | change | none |
+5441 | following-filter-present-when-windows-filtering-platform-base-filtering-engine-started \
+    | configuration | info | none |
+5446 | windows-filtering-platform-callout-changed | configuration | change | changer |
+5447 | windows-filtering-platform-filter-changed | configuration | change | changer |
+5448 5450 | filtering-platform-changed | configuration | change | changer |
+5449 | windows-filtering-platform-provider-context-changed | configuration | change | changer |
+6144 | security-policy-in-group-policy-objects-applied-successfully | configuration | info | none |
+6145 | one-or-more-errors-occured-while-processing-security-policy-in-group-policy-objects \
+    | configuration | change | none |
 """
 SECURITY: dict[str, Meaning] = table(_LOG + _LOGON + _OBJECT + _ACCOUNT + _POLICY + _NETWORK, _SETS)
 """Meanings by event id."""

@@ -3,6 +3,7 @@ r"""Windows events as syslog agents send them: Snare's columns, NXLog's structur
     <14>Nov 22 13:34:00 SRV-DC-01 MSWinEventLog<TAB>1<TAB>Security<TAB>3027<TAB>Sun Nov 22 13:34:00 2026<TAB>4625...
     <14>1 2026-11-22T13:34:00-06:00 SRV-DC-01 Microsoft-Windows-Security-Auditing 652 - [NXLOG@14506 EventID="4625" ...
     <29>Nov 22 13:34:00 SRV-DC-01 Security-Auditing: 4625: AUDIT_FAILURE An account failed to log on. Subject: ...
+    <13>Nov 22 13:34:00 SRV-DC-01 AgentDevice=WindowsLog<TAB>AgentLogFile=Security<TAB>...<TAB>EventID=4625...
 
 The event's text is taken apart into its data where they do not come by themselves.
 """
@@ -16,12 +17,15 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import windows
+from collectors.parsers import windows, windows_agents
 from collectors.parsers.common import MONTHS, given, local, zone_of
 from collectors.parsers.format import Format
+from collectors.parsers.windows_records import Record
 from collectors.parsers.windows_text import data_of
 
 _SNARE = "MSWinEventLog"
+_OTHERS = (windows_agents.WINCOLLECT, "0", "1")
+"""How texts of other agents begin: with a name or a date."""
 _HEAD = re.compile(
     r"\s*(\d{1,2})\s+(\S[^\t]{0,127}?)\s+(\d{1,12})\s+[A-Za-z]{3}\s+([A-Za-z]{3})\s+(\d{1,2})\s+(\d\d:\d\d:\d\d)\s+"
     r"(\d{4})\s+(\d{1,5})\s+",
@@ -109,6 +113,9 @@ def read(message: str, event: Event, context: Context) -> bool:
     if f"{_ELEMENT}EventID" in event:
         _nxlog(message, event, context)
         return True
+    if message.startswith(_OTHERS) and (fields := windows_agents.fields_of(message, context)) is not None:
+        windows.merge(event, windows.convert(fields, context))
+        return True
     at = message.find(_SNARE, 0, 320)
     if at >= 0:
         return _snare(message[at + len(_SNARE) :], event, context)
@@ -162,10 +169,10 @@ def _columns(rest: str) -> tuple[str, str, str, str, str, str, str]:
     return *match.groups(), "", rest[match.end() :].strip()  # type: ignore[return-value]
 
 
-def _record(system: Event, text: str, category: str | None, time: str) -> windows.Record:
+def _record(system: Event, text: str, category: str | None, time: str) -> Record:
     sysmon = "sysmon" in str(system.get("channel", "")).lower() or "Sysmon" in str(system.get("provider_name", ""))
     data = data_of(text, str(system["event_id"]), sysmon=sysmon)
-    return windows.Record(system, data, {}, text or None, None, given(category), (time,))
+    return Record(system, data, {}, text or None, None, given(category), (time,))
 
 
 def _nxlog(message: str, event: Event, context: Context) -> None:
@@ -213,7 +220,7 @@ FORMAT = Format(
     dataset="windows.unknown",
     read=read,
     programs=(*_PROVIDERS, *_SHORT),
-    begins=(_SNARE,),
+    begins=(_SNARE, windows_agents.WINCOLLECT),
     marks=(f"{_ELEMENT}EventID",),
     words=False,
 )

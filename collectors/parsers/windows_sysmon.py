@@ -75,7 +75,7 @@ SYSMON: dict[str, Meaning] = table(
     4 | Sysmon service state changed | process | change | image |
     5 | Process terminated | process | end | image |
     6 | Driver loaded | driver | start | image library |
-    7 | Image loaded | library | start | image library |
+    7 | Image loaded | process library | change start | image library |
     8 | CreateRemoteThread | process | change | source |
     9 | RawAccessRead | process | access | image device |
     10 | ProcessAccess | process | access | source |
@@ -83,12 +83,12 @@ SYSMON: dict[str, Meaning] = table(
     12 | RegistryEvent (Object create and delete) | configuration registry | change | image registry |
     13 | RegistryEvent (Value Set) | configuration registry | change | image registry |
     14 | RegistryEvent (Key and Value Rename) | configuration registry | change | image registry |
-    15 | FileCreateStreamHash | file | creation | image file |
+    15 | FileCreateStreamHash | file | access | image file |
     16 | ServiceConfigurationChange | configuration | change | image configuration |
     17 | PipeEvent (Pipe Created) | file | creation | image pipe |
     18 | PipeEvent (Pipe Connected) | file | access | image pipe |
-    19 | WmiEvent (WmiEventFilter activity detected) | process | info | image |
-    20 | WmiEvent (WmiEventConsumer activity detected) | process | change | image consumer |
+    19 | WmiEvent (WmiEventFilter activity detected) | process | creation | image |
+    20 | WmiEvent (WmiEventConsumer activity detected) | process | creation | image consumer |
     21 | WmiEvent (WmiEventConsumerToFilter activity detected) | process | access | image |
     22 | DNSEvent (DNS query) | network | connection protocol info | image dns |
     23 | FileDelete (File Delete archived) | file | deletion | image file |

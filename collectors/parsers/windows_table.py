@@ -37,8 +37,8 @@ def _positive(value: str) -> int | None:
 
 
 def _port(value: str) -> int | None:
-    found = _positive(value)
-    return found if found is not None and found < 65_536 else None
+    found = number(value)
+    return found if found is not None and 0 <= found < 65_536 else None
 
 
 def _guid(value: str) -> str:

@@ -21,6 +21,21 @@ _MAX = 32_768
 _SERVICE = re.compile(
     r"The ([^.]{1,256}?) service entered the (\w{1,32}) state|El servicio ([^.]{1,256}?) entró en estado (\w{1,32})"
 )
+_DEFENDER = {
+    "Name": "ThreatName",
+    "ID": "ThreatID",
+    "Severity": "SeverityName",
+    "Category": "CategoryName",
+    "Path": "Path",
+    "Detection Origin": "OriginName",
+    "Detection Source": "SourceName",
+    "User": "DetectionUser",
+    "Process Name": "ProcessName",
+    "Action": "ActionName",
+    "Error Code": "ErrorCode",
+    "Error description": "ErrorDescription",
+}
+"""Labels of Defender's text, and what its data call the same."""
 _OF_SUBJECT = frozenset(("4634", "4647", "4800", "4801", "4802", "4803"))
 """Events whose data call the target what their text calls the subject."""
 _ENDS = frozenset(label[at:] for label in LABELS for at in range(len(label)) if at == 0 or label[at - 1] == " ")
@@ -55,6 +70,16 @@ def data_of(text: str, code: str, *, sysmon: bool = False) -> dict[str, str]:
                 found["MemberName"] = value.rpartition("\\")[2]
         elif value not in ("", "-") or name not in found:
             found[name] = value
+    return found
+
+
+def defender_data(text: str) -> dict[str, str]:
+    """The data that the text of an event of Defender tells, each on a line of its own behind its label."""
+    found: dict[str, str] = {}
+    for line in text[:_MAX].splitlines():
+        label, colon, value = line.strip().partition(":")
+        if colon and label in _DEFENDER and (value := value.strip()):
+            found.setdefault(_DEFENDER[label], value)
     return found
 
 

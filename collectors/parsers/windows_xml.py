@@ -17,7 +17,7 @@ from collectors.parsers import windows
 from collectors.parsers.common import MAX_FIELDS
 from collectors.parsers.format import Format
 
-BEGINS = ("<Event xmlns", "<Event>", "<?xml version")
+BEGINS = ("<Event xmlns", "<Event>", "<Events>", "<?xml version")
 _DEPTH = 16
 _TEXT = "#text"
 
@@ -80,7 +80,9 @@ def document(text: str) -> dict[str, Any] | None:
         pass  # cut or damaged: what stood before that is whole
     except ValueError:
         return None
-    event = builder.root.get("Event")
+    event = builder.root.get("Events", builder.root).get("Event")
+    if isinstance(event, list):
+        event = event[0]
     return _plain(event) if isinstance(event, dict) and "System" in event else None
 
 

@@ -14,7 +14,7 @@ def enriched(dataset: str, code: str, **data: str) -> Event:
 
 def test_dashes_and_null_sids_are_missing() -> None:
     event = enriched(
-        "security", "4624", TargetUserName="-", TargetUserSid="S-1-0-0", IpAddress="-", IpPort="0", ProcessId="0x0"
+        "security", "4624", TargetUserName="-", TargetUserSid="S-1-0-0", IpAddress="-", IpPort="-", ProcessId="0x0"
     )
     assert not {"user.name", "user.id", "source.ip", "source.port", "process.pid"} & set(event)
 

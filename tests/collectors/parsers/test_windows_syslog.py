@@ -62,3 +62,19 @@ def test_a_message_without_data_is_taken_apart() -> None:
         "Message": "An account failed to log on.\r\n\r\nNetwork Information:\r\n\tSource Network Address:\t192.0.2.9",
     }
     assert PARSERS["windows"](msgspec.json.encode(document), CONTEXT)["source.ip"] == "192.0.2.9"
+
+
+def test_splunk_writes_a_name_and_a_value_a_line() -> None:
+    raw = (
+        "11/22/2026 01:34:00 PM\nLogName=Security\nSourceName=Microsoft Windows security auditing.\nEventCode=4625\n"
+        "EventType=0\nType=Information\nComputerName=SRV-DC-01.sfa.example\nTaskCategory=Logon\nRecordNumber=90211\n"
+        "Keywords=Audit Failure\nMessage=An account failed to log on.\r\n\r\nAccount For Which Logon Failed:\r\n"
+        "\tAccount Name:\t\tjlopez\r\n\tAccount Domain:\t\tSFA\r\n\r\nNetwork Information:\r\n"
+        "\tSource Network Address:\t203.0.113.9\r\n\tSource Port:\t\t51234\r\n"
+    )
+    event = PARSERS["auto"](raw.encode(), Context(received=1_795_376_040_000_000, zone="America/Mexico_City"))
+    assert event["event.module"] == "windows_syslog"
+    assert event["@timestamp"] == "2026-11-22T19:34:00.000000Z"
+    assert (event["event.action"], event["event.outcome"]) == ("logon-failed", "failure")
+    assert (event["user.name"], event["user.domain"]) == ("jlopez", "SFA")
+    assert (event["source.ip"], event["source.port"]) == ("203.0.113.9", 51_234)
