@@ -15,7 +15,7 @@ from corpora import CORPORA
 
 from almena.event import Event, decode, encode
 from collectors.base import Context
-from collectors.parsers import windows
+from collectors.parsers import windows_records
 from detectors.sigma.logsource import origin_of, route_of
 
 RULES = CORPORA / "sigmahq" / "rules-994da16.tar.xz"
@@ -94,7 +94,7 @@ def ecs(event: Event) -> Event:
 
     Records of other kinds have one field that both mappings leave alone, `message`, and stay as they are.
     """
-    if not windows.fits(event):
+    if not windows_records.fits(event):
         return event
     converted = windows.convert(event, _CONTEXT)
     return converted | {name: event[name] for name in LABELS if name in event}
