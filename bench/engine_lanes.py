@@ -15,7 +15,7 @@ from corpora import CORPORA
 
 from almena.event import Event, decode, encode
 from collectors.base import Context
-from collectors.parsers import windows_records
+from collectors.parsers import windows, windows_records
 from detectors.sigma.logsource import origin_of, route_of
 
 RULES = CORPORA / "sigmahq" / "rules-994da16.tar.xz"

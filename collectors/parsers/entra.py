@@ -1,4 +1,4 @@
-"""Microsoft Entra ID: sign-ins, changes of the directory, risk detections and provisioning, and Azure's activity log.
+"""Microsoft Entra ID: sign-ins, the directory, risks, provisioning, calls of Microsoft Graph; Azure's activity log.
 
     {"time": "2026-11-22T19:34:00Z", "category": "SignInLogs", "resultType": "50126",
      "callerIpAddress": "203.0.113.9", "properties": {"userPrincipalName": "ana@example.gob.mx", ...}}
@@ -8,16 +8,17 @@ Understood are the records of diagnostic settings (with `properties`) and those 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from almena.clock import format_time
 from almena.errors import ParseError
-from almena.event import Event
+from almena.event import Event, decode
 from collectors.base import Context
-from collectors.parsers.common import address, given, instant
+from collectors.parsers.common import address, given, instant, number
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put, text_at, value_at
-from collectors.parsers.network import put_end, put_user
+from collectors.parsers.network import put_count, put_end, put_url, put_user
 
 _SIGN_INS = ("signinlogs", "noninteractiveusersigninlogs", "serviceprincipalsigninlogs", "managedidentitysigninlogs")
 _SETS = {
@@ -26,9 +27,21 @@ _SETS = {
     "auditlogs": "azure.auditlogs",
     "riskyusers": "azure.identity_protection",
     "userriskevents": "azure.identity_protection",
+    "riskyserviceprincipals": "azure.identity_protection",
+    "serviceprincipalriskevents": "azure.identity_protection",
     "provisioninglogs": "azure.provisioning",
+    "microsoftgraphactivitylogs": "azure.graphactivitylogs",
 }
-_TIMES = ("createdDateTime", "activityDateTime", "detectedDateTime", "time", "eventTimestamp")
+_TIMES = ("time", "activityDateTime", "detectedDateTime", "timeGenerated", "eventTimestamp", "createdDateTime")
+_AMERICAN = re.compile(
+    r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d\d):(\d\d)(\.\d{1,7})?(?: ([AP])M)?(?: ?([+-]\d\d:\d\d|Z))?", re.ASCII
+)
+_NAME_CLAIMS = (
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name",
+    "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
+)
+_NOWHERE = ("0.0.0.0", "::", "<null>")  # noqa: S104 - what stands for no address
+_PERSON = "http://schemas.microsoft.com/identity/claims/objectidentifier"
 
 SIGN_IN_FIELDS = {
     "app": "appDisplayName",
@@ -56,25 +69,24 @@ def fits(document: dict[str, Any]) -> bool:
     """Whether a JSON object is a record of Entra ID or of Azure's activity log."""
     if "operationName" in document and ("category" in document or "tenantId" in document or "resourceId" in document):
         return "protoPayload" not in document
+    category = document.get("category")
+    if isinstance(category, str) and "time" in document and category.lower() in _SETS:
+        return True
     return "userPrincipalName" in document and ("appDisplayName" in document or "riskEventType" in document)
 
 
 def convert(document: dict[str, Any], context: Context) -> Event:
     """The event of one record; raises ParseError when it has no time that can be read."""
-    inner = document.get("properties")
-    facts: dict[str, Any] = inner if isinstance(inner, dict) else document
+    facts = _within(document.get("properties")) or document
     category = (text_at(document, "category") or "").lower()
     category = category if category in _SETS else _guess(facts, category)
     event: Event = {
-        "@timestamp": format_time(_time(document, facts, context)),
+        "@timestamp": format_time(_time(document, facts, category)),
         "event.dataset": _SETS.get(category, "azure.activitylogs"),
         "event.provider": "Microsoft Entra ID" if category in _SETS else "Azure",
         "cloud.provider": "azure",
     }
-    where = text_at(facts, "ipAddress") or text_at(document, "callerIpAddress") or ""
-    host, colon, port = where.rpartition(":")
-    with_port = colon and port.isdigit() and (address(host.strip("[]")) is not None) and address(where) is None
-    put_end(event, "source", *((host.strip("[]"), port) if with_port else (where,)))
+    _put_source(event, text_at(document, "callerIpAddress") or text_at(facts, "ipAddress"))
     put(event, "almena.entra.correlation_id", document.get("correlationId"))
     put(event, "almena.entra.tenant_id", document.get("tenantId"))
     for name, path in SIGN_IN_FIELDS.items():
@@ -85,10 +97,40 @@ def convert(document: dict[str, Any], context: Context) -> Event:
         case "azure.auditlogs":
             _audit(document, facts, event)
         case "azure.identity_protection":
-            _risk(facts, event)
+            _risk(document, facts, event)
+        case "azure.provisioning":
+            _provisioning(document, facts, event)
+        case "azure.graphactivitylogs":
+            _graph(document, facts, event)
         case _:
             _activity(document, facts, event)
     return event
+
+
+def _within(value: Any) -> dict[str, Any] | None:
+    """An object, or the one that a text holds: some exports write it so."""
+    if isinstance(value, str) and value[:1] == "{":
+        try:
+            return decode(value.encode("utf-8", "replace"))
+        except ParseError:
+            return None
+    return value if isinstance(value, dict) else None
+
+
+def _put_source(event: Event, where: str | None) -> None:
+    """The caller, as `192.0.2.1`, `192.0.2.1:41000`, `2001:db8::7` or `[2001:db8::7]:41000`."""
+    if where is None:
+        return
+    if address(where) is not None:
+        put_end(event, "source", where)
+        return
+    host, _, port = where.rpartition(":")
+    if port.isdigit() and address(host.strip("[]")) is not None:
+        put_end(event, "source", host.strip("[]"), port)
+    else:
+        put_end(event, "source", where.strip("[]"))
+        if ":" in event.get("source.domain", ""):
+            del event["source.domain"]  # no host is called so; it is no address either
 
 
 def _guess(facts: dict[str, Any], category: str) -> str:
@@ -101,13 +143,29 @@ def _guess(facts: dict[str, Any], category: str) -> str:
     return category
 
 
-def _time(document: dict[str, Any], facts: dict[str, Any], context: Context) -> int:
-    for name in _TIMES:
-        for place in (facts, document):
+def _time(document: dict[str, Any], facts: dict[str, Any], category: str) -> int:
+    """When it happened: of a sign-in when it began, since its record's own time is when it was written."""
+    names = ("createdDateTime", *_TIMES) if _SETS.get(category) == "azure.signinlogs" else _TIMES
+    for name in names:
+        for place in (document, facts):
             written = place.get(name)
-            if isinstance(written, str) and written[:4].isdigit():
-                return instant(written, "UTC")
+            if isinstance(written, str) and (moment := _moment(written)) is not None:
+                return moment
     raise ParseError("a record of Entra ID without a time")
+
+
+def _moment(written: str) -> int | None:
+    """ISO 8601, or as the United States write it: `11/22/2026 7:34:00 PM`; UTC unless it says otherwise."""
+    if american := _AMERICAN.fullmatch(written):
+        month, day, year, hour, minute, second, part, half, zone = american.groups()
+        hours = int(hour) % 12 + (12 if half == "P" else 0) if half else int(hour)
+        written = f"{year}-{month:0>2}-{day:0>2}T{hours:02}:{minute}:{second}{part or ''}{zone or 'Z'}"
+    if not written[:4].isdigit():
+        return None
+    try:
+        return instant(written, "UTC")
+    except ParseError:
+        return None
 
 
 def _sign_in(document: dict[str, Any], facts: dict[str, Any], event: Event) -> None:
@@ -145,8 +203,8 @@ def _place(facts: dict[str, Any], event: Event) -> None:
 
 
 def _audit(document: dict[str, Any], facts: dict[str, Any], event: Event) -> None:
-    action = text_at(facts, "activityDisplayName") or text_at(document, "operationName") or "unknown"
-    result = (text_at(facts, "result") or text_at(document, "resultSignature") or "").lower()
+    action = text_at(document, "operationName") or text_at(facts, "activityDisplayName") or "unknown"
+    result = (text_at(facts, "result") or text_at(document, "resultType") or "").lower()
     verb = (text_at(facts, "operationType") or action).lower()
     kinds = (("add", "creation"), ("create", "creation"), ("delete", "deletion"), ("remove", "deletion"))
     kind = next((kind for word, kind in kinds if word in verb), "change")
@@ -159,17 +217,17 @@ def _audit(document: dict[str, Any], facts: dict[str, Any], event: Event) -> Non
         "event.type": [{"usermanagement": "user", "groupmanagement": "group"}.get(area, "admin"), kind]
         if area in ("usermanagement", "groupmanagement", "rolemanagement")
         else [kind],
-        "event.outcome": {"success": "success", "failure": "failure", "none": "success"}.get(result, "unknown"),
+        "event.outcome": {"success": "success", "failure": "failure"}.get(result, "unknown"),
     }
-    put(event, "event.reason", text_at(facts, "resultReason"))
+    put(event, "event.reason", text_at(facts, "resultReason") or text_at(document, "resultDescription"))
     put(event, "almena.entra.audit_category", text_at(facts, "category"))
     put(event, "almena.entra.logged_by", text_at(facts, "loggedByService"))
     by = value_at(facts, "initiatedBy.user")
     if isinstance(by, dict):
         put_user(event, given(by.get("userPrincipalName")) or given(by.get("displayName")))
         put(event, "user.id", text_at(by, "id"))
-        if "source.ip" not in event:
-            put_end(event, "source", text_at(by, "ipAddress"))
+        if "source.address" not in event and by.get("ipAddress") not in _NOWHERE:
+            _put_source(event, text_at(by, "ipAddress"))
     else:
         put(event, "user.name", text_at(facts, "initiatedBy.app.displayName"))
     target = value_at(facts, "targetResources.0")
@@ -179,39 +237,93 @@ def _audit(document: dict[str, Any], facts: dict[str, Any], event: Event) -> Non
         put(event, "almena.entra.target", text_at(target, "displayName"))
 
 
-def _risk(facts: dict[str, Any], event: Event) -> None:
+def _risk(document: dict[str, Any], facts: dict[str, Any], event: Event) -> None:
     event |= {
         "event.kind": "alert",
-        "event.action": text_at(facts, "riskEventType") or text_at(facts, "riskDetail") or "risk",
+        "event.action": text_at(document, "operationName") or text_at(facts, "riskEventType") or "risk",
         "event.category": ["iam"],
         "event.type": ["info"],
         "event.outcome": "unknown",
     }
-    put_user(event, text_at(facts, "userPrincipalName"))
+    put(event, "event.reason", text_at(facts, "riskEventType") or text_at(facts, "riskDetail"))
+    name = text_at(facts, "userPrincipalName")
+    put_user(event, name)
+    if name is not None and "@" in name:
+        event["user.email"] = name
     put(event, "user.id", text_at(facts, "userId") or text_at(facts, "id"))
     put(event, "user.full_name", text_at(facts, "userDisplayName"))
     put(event, "almena.entra.risk_level", text_at(facts, "riskLevel"))
     _place(facts, event)
 
 
+def _provisioning(document: dict[str, Any], facts: dict[str, Any], event: Event) -> None:
+    """An account that is carried over to another system, or taken away there."""
+    verb = (text_at(facts, "provisioningAction") or text_at(facts, "action") or "").lower()
+    kind = {"create": "creation", "delete": "deletion", "disable": "change", "update": "change"}.get(verb, "info")
+    event |= {
+        "event.action": text_at(document, "operationName") or "Provisioning activity",
+        "event.category": ["iam"],
+        "event.type": ["user", kind],
+        "event.outcome": _outcome(text_at(document, "resultType") or text_at(facts, "provisioningStatusInfo.Status")),
+    }
+    put(event, "event.reason", text_at(document, "resultDescription"))
+    put_user(event, text_at(facts, "initiatedBy.Name") or text_at(facts, "initiatedBy.displayName"))
+    put(event, "user.id", text_at(facts, "initiatedBy.Id") or text_at(facts, "initiatedBy.id"))
+    target = text_at(facts, "sourceIdentity.details.UserPrincipalName") or text_at(facts, "sourceIdentity.Name")
+    put_user(event, target, "user.target")
+    put(event, "user.target.id", text_at(facts, "sourceIdentity.Id") or text_at(facts, "sourceIdentity.id"))
+    put(event, "almena.entra.target", text_at(facts, "targetSystem.Name") or text_at(facts, "targetSystem.displayName"))
+
+
+def _graph(document: dict[str, Any], facts: dict[str, Any], event: Event) -> None:
+    """A call of Microsoft Graph."""
+    status = number(text_at(facts, "responseStatusCode") or text_at(document, "resultSignature"))
+    method = text_at(facts, "requestMethod")
+    event |= {
+        "event.action": text_at(document, "operationName") or "Microsoft Graph Activity",
+        "event.category": ["api"],
+        "event.type": ["access"] if method in (None, "GET", "HEAD") else ["change"],
+        "event.outcome": "unknown" if status is None else "success" if status < 400 else "failure",
+    }
+    if status is not None:
+        event["http.response.status_code"] = status
+    put(event, "http.request.method", method)
+    put(event, "http.request.id", text_at(facts, "requestId"))
+    put_count(event, "http.response.bytes", facts.get("responseSizeBytes"))
+    put_url(event, text_at(facts, "requestUri"))
+    put(event, "user.id", text_at(facts, "userId") or text_at(facts, "servicePrincipalId"))
+    put(event, "user_agent.original", text_at(facts, "userAgent"))
+
+
+def _outcome(result: str | None) -> str:
+    word = (result or "").lower()
+    return "success" if word.startswith("succ") else "failure" if word.startswith("fail") else "unknown"
+
+
 def _activity(document: dict[str, Any], facts: dict[str, Any], event: Event) -> None:
     action = text_at(document, "operationName.value") or text_at(document, "operationName") or "unknown"
-    result = (text_at(document, "resultType") or text_at(document, "status.value") or "").lower()
-    outcome = "success" if result.startswith("succ") else "failure" if result.startswith("fail") else "unknown"
+    outcome = _outcome(text_at(document, "resultType") or text_at(document, "status.value"))
     verb = action.rpartition("/")[2].lower()
     kind = {"delete": "deletion", "write": "change", "action": "change", "read": "access"}.get(verb, "info")
     event |= {
         "event.action": action,
         "event.category": ["configuration"],
         "event.type": [kind],
-        "event.outcome": outcome,
+        "event.outcome": outcome if outcome != "unknown" else _outcome(text_at(facts, "result")),
     }
-    claims = value_at(document, "identity.claims")
+    put(event, "event.reason", text_at(facts, "statusMessage") or text_at(document, "resultDescription"))
+    identity = _within(document.get("identity")) or {}
+    claims = _within(identity.get("claims")) or _within(document.get("claims"))
     who = text_at(document, "caller")
-    if isinstance(claims, dict):
-        who = who or next((given(value) for name, value in claims.items() if name.endswith(("/upn", "/name"))), None)
-        put(event, "user.full_name", text_at(claims, "name"))
+    if claims is not None:
+        who = who or next((found for name in _NAME_CLAIMS if (found := given(claims.get(name))) is not None), None)
+        put(event, "user.full_name", given(claims.get("name")))
+        put(event, "user.id", given(claims.get(_PERSON)))
+        if "source.address" not in event:
+            _put_source(event, given(claims.get("ipaddr")))
     put_user(event, who)
+    if who is not None and "@" in who:
+        event["user.email"] = who
     put(event, "almena.entra.resource", text_at(document, "resourceId"))
 
 

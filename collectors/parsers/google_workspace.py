@@ -13,10 +13,10 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers.common import as_text, given, instant
+from collectors.parsers.common import as_text, epoch, given, instant
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put, text_at
-from collectors.parsers.network import put_end, put_user
+from collectors.parsers.network import put_end, put_url, put_user
 
 _SUCCESS = frozenset(("login_success", "logout", "login_verification", "2sv_enroll", "password_edit"))
 _FAILURE = frozenset(("login_failure", "login_failure_blocked"))
@@ -27,7 +27,10 @@ _KINDS = (
     (("DELETE", "REMOVE", "TRASH"), "deletion"),
     (("VIEW", "DOWNLOAD", "PREVIEW", "PRINT"), "access"),
 )
-_TARGETS = {"USER_EMAIL": "user.target", "GROUP_EMAIL": "group", "target_user": "user.target"}
+_TARGETS = ("USER_EMAIL", "affected_email_address", "user_email", "target_user", "target")
+_GROUPS = ("GROUP_EMAIL", "group_email")
+_REFUSED = frozenset(("failed", "failure", "denied", "blocked", "incorrect answer entered", "challenge failed"))
+_FOLDERS = frozenset(("folder", "shared", "shared_drive", "team_drive"))
 
 
 def fits(document: dict[str, Any]) -> bool:
@@ -47,22 +50,39 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     first = first if isinstance(first, dict) else {}
     action = text_at(first, "name") or "unknown"
     event: Event = {
-        "@timestamp": format_time(instant(written, "UTC")),
+        "@timestamp": format_time(_moment(written)),
         "event.dataset": f"google_workspace.{application.lower()[:64]}",
         "event.action": action,
         "event.provider": application,
         "event.code": text_at(document, "id.uniqueQualifier") or action,
     }
-    email = text_at(document, "actor.email")
-    put_user(event, email)
-    put(event, "user.email", email)
-    put(event, "user.id", text_at(document, "actor.profileId"))
+    _actor(document, event)
     put_end(event, "source", text_at(document, "ipAddress"))
     put(event, "organization.name", text_at(document, "ownerDomain"))
     parameters = _parameters(first)
     _classify(event, application, action)
+    _outcome(event, parameters)
     _details(event, application, parameters)
     return event
+
+
+def _moment(written: str) -> int:
+    if written.isascii() and written.isdigit() and 10 <= len(written) < 20:
+        return epoch(int(written))
+    if written[4:5] == "/":  # 2026/11/22 19:34:00 UTC
+        written = written.removesuffix(" UTC").removesuffix(" Z").replace("/", "-")
+    return instant(written, "UTC")
+
+
+def _actor(document: dict[str, Any], event: Event) -> None:
+    email = text_at(document, "actor.email")
+    number = text_at(document, "actor.profileId")
+    for name in ("user", "source.user"):
+        put_user(event, email, name)
+        put(event, f"{name}.email", email)
+        put(event, f"{name}.id", number)
+    if email is None:
+        put(event, "user.name", text_at(document, "actor.key"))
 
 
 def _parameters(first: dict[str, Any]) -> dict[str, str]:
@@ -71,7 +91,7 @@ def _parameters(first: dict[str, Any]) -> dict[str, str]:
     for item in given_parameters[:_MOST] if isinstance(given_parameters, list) else ():
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             continue
-        for key in ("value", "intValue", "boolValue", "multiValue"):
+        for key in ("value", "intValue", "boolValue", "multiValue", "multiIntValue"):
             if item.get(key) is not None:
                 found[item["name"]] = as_text(item[key])
                 break
@@ -99,16 +119,33 @@ def _classify(event: Event, application: str, action: str) -> None:
     event["event.outcome"] = "success"
 
 
+def _outcome(event: Event, parameters: dict[str, str]) -> None:
+    """What the parameters say of the outcome, where the action's name says nothing."""
+    said = parameters.get("status") or parameters.get("ACTION_EXECUTION_STATUS")
+    challenge = parameters.get("login_challenge_status")
+    if said is not None and event["event.dataset"] != "google_workspace.login":
+        event["event.outcome"] = "failure" if said.lower() in _REFUSED else event["event.outcome"]
+    elif challenge is not None and event["event.outcome"] == "unknown":
+        event["event.outcome"] = "success" if challenge.lower() in ("challenge passed", "passed") else "failure"
+    failed = parameters.get("BULK_UPLOAD_FAIL_USERS_NUMBER") or parameters.get("GROUP_MEMBER_BULK_UPLOAD_FAILED_NUMBER")
+    if failed not in (None, "0"):
+        event["event.outcome"] = "failure"
+
+
+def _first(parameters: dict[str, str], names: tuple[str, ...]) -> str | None:
+    return next((found for name in names if (found := given(parameters.get(name))) is not None), None)
+
+
 def _details(event: Event, application: str, parameters: dict[str, str]) -> None:
-    for name, field in _TARGETS.items():
-        value = given(parameters.get(name))
-        if value is None:
-            continue
-        if field == "group":
-            event["group.name"] = value
-        else:
-            put_user(event, value, field)
-    put(event, "event.reason", parameters.get("login_failure_type"))
+    if (target := _first(parameters, _TARGETS)) is not None:
+        put_user(event, target, "user.target")
+        if "@" in target:
+            event["user.target.email"] = target
+    if (group := _first(parameters, _GROUPS)) is not None:
+        name, _, domain = group.partition("@")
+        event["group.name"] = name or group
+        put(event, "group.domain", domain)
+    put(event, "event.reason", parameters.get("login_failure_type") or parameters.get("failure_type"))
     put(event, "almena.google.login_type", parameters.get("login_type"))
     put(event, "almena.google.challenge", parameters.get("login_challenge_method"))
     put(event, "almena.google.suspicious", parameters.get("is_suspicious"))
@@ -116,11 +153,12 @@ def _details(event: Event, application: str, parameters: dict[str, str]) -> None
     put(event, "almena.google.setting", parameters.get("SETTING_NAME"))
     put(event, "almena.google.new_value", parameters.get("NEW_VALUE"))
     put(event, "almena.google.role", parameters.get("ROLE_NAME"))
-    put(event, "almena.google.app", parameters.get("app_name"))
+    put(event, "almena.google.app", _first(parameters, ("app_name", "application_name", "OAUTH2_APP_NAME")))
+    put_url(event, parameters.get("WEB_ADDRESS"))
     if application == "drive":
         put(event, "file.name", parameters.get("doc_title"))
-        put(event, "file.type", parameters.get("doc_type"))
-        put(event, "file.owner", parameters.get("owner"))
+        event["file.type"] = "dir" if parameters.get("doc_type") in _FOLDERS else "file"
+        put(event, "file.owner", (parameters.get("owner") or "").partition("@")[0])
 
 
 FORMAT = Format(name="google_workspace", dataset="google_workspace.unknown", convert=convert, fits=fits)
