@@ -96,11 +96,12 @@ def as_text(value: Any) -> str:
 def given(value: Any) -> str | None:
     """The text of a value, or None for what loggers write when there is none: nothing, `-`, `(null)`."""
     if isinstance(value, str):
-        return None if value in _NOTHING else value
+        return None if value in NOTHING else value
     return None if value is None else as_text(value)
 
 
-_NOTHING = frozenset(("", "-", "(null)"))
+NOTHING = frozenset(("", "-", "(null)"))
+"""What loggers write when there is nothing."""
 
 
 @lru_cache(maxsize=64)

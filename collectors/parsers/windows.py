@@ -68,9 +68,9 @@ def event_of(record: Record, context: Context) -> Event:
     event: Event = dict(record.extra)
     for name, value in record.system.items():
         if value is not None and value != "":
-            event[f"winlog.{name}"] = value
+            event["winlog." + name] = value
     for name, text in record.data.items():
-        event[f"winlog.event_data.{name}"] = text
+        event["winlog.event_data." + name] = text
     if len(event) > MAX_FIELDS:
         raise ParseError(f"more than {MAX_FIELDS} fields")
     event["@timestamp"] = format_time(_time(record, dataset, context))

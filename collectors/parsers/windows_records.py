@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.parsers import windows_shapes
-from collectors.parsers.common import MAX_FIELDS, as_text, flat, given, number
+from collectors.parsers.common import MAX_FIELDS, NOTHING, as_text, flat, given, number
 from collectors.parsers.ecs import disarm
 
 _LEVELS = {0: "information", 1: "critical", 2: "error", 3: "warning", 4: "information", 5: "verbose"}
@@ -83,6 +83,7 @@ _PLACES_WITH_TYPE = _PLACES | {"EventType": "event_type"}
 
 _NAME = re.compile(r"[\s:]+", re.ASCII)
 
+_FIELDS = 64  # of records whose names are remembered
 _SHORT = 128  # names that are remembered; attackers may make longer ones
 
 
@@ -276,6 +277,22 @@ def _winlogbeat(document: dict[str, Any]) -> Record:
     return Record(system, data, extra, message, level, category, times)
 
 
+_Names = tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=1_024)
+def _plan(names: tuple[str, ...], own_type: bool) -> tuple[_Names, _Names]:
+    """What each field of records with these names is: facts about the event, and the event's own data."""
+    places = _PLACES if own_type else _PLACES_WITH_TYPE
+    facts = tuple((name, fact) for name in names if (fact := places.get(name)))
+    return facts, tuple((name, _plain_name(name)) for name in names if name not in places)
+
+
+def _few(fields: dict[str, Any]) -> bool:
+    """Whether the names are so few and short that what follows from them is remembered."""
+    return len(fields) <= _FIELDS and len("".join(fields)) <= _FIELDS * 32
+
+
 def _nxlog(document: dict[str, Any]) -> Record:
     nested = not _NESTED.isdisjoint(map(type, document.values()))
     fields = flat(document) if nested or len(document) > MAX_FIELDS else document
@@ -283,16 +300,20 @@ def _nxlog(document: dict[str, Any]) -> Record:
     data: dict[str, str] = {}
     # NXLog overwrites an event's own EventType with the log's and keeps the other under this (misspelt) name.
     own_type = "EventTypeOrignal" in fields or given(fields.get("EventType")) not in _NXLOG_TYPES
-    places = _PLACES if own_type else _PLACES_WITH_TYPE
-    for name, value in fields.items():
-        if value is None:
-            continue
-        fact = places.get(name)
-        if fact is None:
-            short = name if len(name) <= _SHORT and name.isidentifier() else _plain_name(name)
-            data[short] = value if type(value) is str else _text(value)
-        elif fact:
-            system[fact] = given(value)
+    facts, names = _plan(tuple(fields), own_type) if _few(fields) else _plan.__wrapped__(tuple(fields), own_type)
+    for name, fact in facts:
+        value = fields[name]
+        if type(value) is str:
+            if value not in NOTHING:
+                system[fact] = value
+        elif value is not None:
+            system[fact] = as_text(value)
+    for name, short in names:
+        value = fields[name]
+        if type(value) is str:
+            data[short] = value
+        elif value is not None:
+            data[short] = _text(value)
     if own_type:
         system["event_type"] = given(fields.get("EventTypeOrignal"))
     system["version"] = number(system.get("version"))
