@@ -46,7 +46,7 @@ DOCUMENTS = [
     for each in formats.FORMATS
     if each.convert is not None
     for path in sorted((GOLDEN / each.name).glob("*.json"))
-    if ".expected" not in path.name
+    if ".expected" not in path.name and path.name != "shipped.json"  # which is known by who shipped it
 ]
 
 
