@@ -1,5 +1,7 @@
 """Message tracking of Microsoft Exchange 2010 to 2019, with its `#Fields:` line in front of a record or without.
 
+The logs of its proxy for HTTP, of IMAP and POP, and of SMTP are told by their header, or by their columns.
+
 2026-11-22T19:34:00.123Z,10.0.0.25,mx1,10.0.0.30,EX1,context,EX1\\Default,SMTP,RECEIVE,1234,<a@b.example>,...
 """
 
@@ -13,6 +15,7 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
+from collectors.parsers import exchange_logs
 from collectors.parsers.common import MAX_FIELDS, address, given, instant
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put
@@ -44,12 +47,17 @@ def read(message: str, event: Event, context: Context) -> bool:
         return False
     cells = _cells(line)
     written = next((each for each in reversed(head) if each.startswith(_FIELDS)), None)
-    names = _names(written[:4_000]) if written is not None else _NEW if len(cells) >= len(_NEW) else _OLD
-    if "event-id" not in names or len(cells) < 10 or (written is None and len(cells) < len(_OLD) - 1):
+    names = _names(written[:4_000]) if written is not None else exchange_logs.columns(cells)
+    event |= {"observer.vendor": "Microsoft", "observer.product": "Exchange"}
+    event["@timestamp"] = format_time(instant(cells[0], "UTC"))
+    if names is not None and "event-id" not in names:
+        return exchange_logs.read(dict(zip(names, cells, strict=False)), event)
+    if names is None:
+        names = _NEW if len(cells) >= len(_NEW) else _OLD
+    if len(cells) < 10 or (written is None and len(cells) < len(_OLD) - 1):
         return False
     facts = dict(zip(names, cells, strict=False))
-    event["@timestamp"] = format_time(instant(cells[0], "UTC"))
-    event |= {"observer.vendor": "Microsoft", "observer.product": "Exchange", "event.category": ["email"]}
+    event["event.category"] = ["email"]
     _hosts(facts, event)
     _mail(facts, event)
     code = facts["event-id"].upper()

@@ -67,7 +67,8 @@ _ISO = re.compile(
     r"(?:\d{1,10}: )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):?(?: |$)", re.ASCII
 )
 _SOPHOS = re.compile(r"(\d{4}):(\d{1,2}):(\d{1,2})-(\d\d:\d\d:\d\d) ", re.ASCII)
-_TAG = re.compile(r"([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
+# What begins with a time is no program but a message with a time of its own.
+_TAG = re.compile(r"(?!\d{4}-\d\d-\d\dT\d\d:)([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
 _WRAPPED = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ([\w.:-]{1,253}) (?=<\d{1,3}>[A-Za-z0-9:*%])", re.ASCII)

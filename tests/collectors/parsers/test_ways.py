@@ -41,6 +41,22 @@ def essence(event: Event) -> Event:
     return {name: value for name, value in event.items() if not name.startswith(OF_HEADERS)}
 
 
+DOCUMENTS = [
+    (each.name, path)
+    for each in formats.FORMATS
+    if each.convert is not None
+    for path in sorted((GOLDEN / each.name).glob("*.json"))
+    if ".expected" not in path.name and path.name != "shipped.json"  # which is known by who shipped it
+]
+
+
+@pytest.mark.parametrize(("name", "path"), DOCUMENTS, ids=lambda value: getattr(value, "name", value))
+def test_a_json_record_is_recognised_as_its_own_format(name: str, path: Path) -> None:
+    for line in path.read_bytes().splitlines():
+        if line.strip():
+            assert PARSERS["auto"](line, CONTEXT)["event.module"] == name, line[:200]
+
+
 def test_many_formats_are_known_by_their_beginning() -> None:
     assert len(BARE) >= 12
 
