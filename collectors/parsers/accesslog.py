@@ -25,8 +25,8 @@ _SECONDS = re.compile(r"(?:rt=|request_time=)?(\d{1,6}\.\d{3})$", re.ASCII)
 
 
 @lru_cache(maxsize=4_096)
-def _time(written: str) -> str:
-    """`22/Nov/2026:13:34:00 -0600` as RFC 3339 in UTC."""
+def time_of(written: str) -> str:
+    """`22/Nov/2026:13:34:00 -0600` as RFC 3339 in UTC; raises ParseError."""
     if written[3:6] not in MONTHS:
         raise ParseError("a month that does not exist")
     moment = local(int(written[7:11]), MONTHS[written[3:6]], int(written[:2]), written[12:20], zone_of("UTC"))
@@ -48,7 +48,7 @@ def convert(line: str, dataset: str, *, durations: bool) -> Event:
     request, status_text, size, referrer, agent = rest.groups()
     status = int(status_text)
     event: Event = {
-        "@timestamp": _time(when[1]),
+        "@timestamp": time_of(when[1]),
         "event.kind": "event",
         "event.dataset": dataset,
         "event.category": ["web"],

@@ -1,4 +1,4 @@
-"""Lines of Apache httpd: the access log (common, combined, vhost_combined) and the error log."""
+"""Lines of Apache httpd: the access log (common, combined, vhost_combined), that of mod_ssl, and the error log."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ _ERROR = re.compile(
     r"\[(?:[A-Z][a-z]{2} )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? (\d{4})\] "
     r"\[(?:([a-z0-9_-]{0,64}):)?([a-z0-9]{1,16})\] (?:\[pid (\d{1,10})(?::tid (\d{1,18}))?\] )?",
     re.ASCII,
+)
+# [22/Nov/2026:13:34:00 -0600] 192.0.2.7 TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256 "GET / HTTP/1.1" 45
+_SECURE = re.compile(
+    r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] (\S{1,256}) (-|(?:TLS|SSL)v[\d.]{1,4}) (\S{1,64})"
+    r' "((?:[^"\\]++|\\.)*+)" (\d{1,18}|-)$',
+    re.ASCII | re.DOTALL,
 )
 _CLIENT = re.compile(r"\[(?:remote|client) ([^\]\s]{1,256})\] ?", re.ASCII)
 _CODE = re.compile(r"(?:\(\d{1,6}\)[^:\[]{0,256}: )?(AH\d{5}): ", re.ASCII)
@@ -38,7 +44,30 @@ def convert(line: str, context: Context) -> Event:
     error = _ERROR.match(line)
     if error is not None:
         return _error(line, error, context)
+    secure = _SECURE.match(line) if line[:1] == "[" else None
+    if secure is not None:
+        return _secure(line, secure)
     return accesslog.convert(line, "apache.access", durations=False)
+
+
+def _secure(line: str, match: re.Match[str]) -> Event:
+    written, client, protocol, cipher, request, size = match.groups()
+    event: Event = {
+        "@timestamp": accesslog.time_of(written),
+        "event.kind": "event",
+        "event.dataset": "apache.access",
+        "event.category": ["web"],
+        "event.type": ["access"],
+        "event.original": line,
+    }
+    put_source(event, client)
+    accesslog.put_request(unescape(request), event)
+    if size != "-":
+        event["http.response.body.bytes"] = int(size)
+    if protocol != "-":
+        event["tls.version_protocol"], event["tls.version"] = protocol[:3].lower(), protocol[4:]
+        event["tls.cipher"] = cipher
+    return event
 
 
 def _error(line: str, match: re.Match[str], context: Context) -> Event:
