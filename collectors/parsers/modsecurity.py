@@ -1,4 +1,4 @@
-"""ModSecurity 2 and 3: what its rules matched, in the error logs of Apache and nginx, and audit logs as JSON.
+"""ModSecurity 2 and 3: what its rules matched, in the error logs of Apache and nginx, and audit logs, serial or JSON.
 
 [Sun Nov 22 13:34:00.123456 2026] [security2:error] [pid 81] [client 203.0.113.9:41000] ModSecurity: Access denied with
     code 403 (phase 2). ... [id "942100"] [msg "SQL Injection"] [severity "CRITICAL"] [hostname "portal"] [uri "/x"] ...
@@ -15,7 +15,7 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import accesslog
+from collectors.parsers import accesslog, modsecurity_sections
 from collectors.parsers.common import MONTHS, as_text, fraction, instant, local, number, put_source, unescape, zone_of
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put, text_at, value_at
@@ -46,6 +46,8 @@ _MOST = 100
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a line of an error log into the event; False where ModSecurity does not speak in it."""
+    if message.startswith("--"):
+        return _serial(message, event)
     if _MARK not in message:
         return False
     said = _SAID.search(message)
@@ -79,6 +81,32 @@ def read(message: str, event: Event, context: Context) -> bool:
     denied = said[1] == "Access denied"
     _judged(event, denied, int(code[1]) if code is not None else None)
     event["message"] = body[: tags[0].start()]
+    return True
+
+
+def _serial(message: str, event: Event) -> bool:
+    found = modsecurity_sections.sections(message)
+    if found is None:
+        return False
+    status = modsecurity_sections.transaction(found, event)
+    said = [line for line in found.get("H", []) if line.startswith(("Message: ", "ModSecurity: ", "Apache-Error: "))]
+    action = [line for line in found.get("H", []) if line.startswith("Action: Intercepted")]
+    denied = bool(action) or any("Access denied" in line[:64] for line in said)
+    for line in said:
+        tags = list(_TAG.finditer(line))[:_MOST]
+        if not tags:
+            continue
+        facts: dict[str, str] = {}
+        for tag in tags:
+            facts.setdefault(tag[1], unescape(tag[2]))
+        facts.pop("hostname", None)
+        _matched(facts, [unescape(tag[2]) for tag in tags if tag[1] == "tag"], event)
+        event["message"] = line[: tags[0].start()].partition(": ")[2]
+        if denied is ("Access denied" in line[:64]):
+            break  # the one that decided
+    _judged(event, denied, status)
+    if "rule.id" not in event and not denied:
+        event["event.kind"], event["event.category"], event["event.action"] = "event", ["web"], "access"
     return True
 
 
