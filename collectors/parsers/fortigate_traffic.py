@@ -39,7 +39,7 @@ _SHAPES = Shapes(_MOVING, ' logid="', 18)
 _ELSEWHERE = frozenset(("timestamp", "remip", "locip", "locport", "remport", "src_port", "remote_port", "dst_port"))
 """Keys by which the ends or the time of a record are found in another way."""
 
-_REMEMBERED: dict[tuple[str, ...], Event] = {}
+_REMEMBERED: dict[tuple[str, ...], tuple[Event, tuple[str, ...]]] = {}
 _MOST = 8_192
 _LONGEST = 2_048  # characters of a record of which something is remembered
 
@@ -86,21 +86,26 @@ def read(message: str, event: Event, context: Context, still: Callable[[dict[str
         event["event.duration"] = int(seconds) * 1_000_000_000
     if session:
         event["almena.fortigate.session_id"] = session
-    event |= _REMEMBERED.get(key) or _remember(key, message, still)
+    rest, lists = _REMEMBERED.get(key) or _remember(key, message, still)
+    event |= rest
+    for name in lists:
+        event[name] = rest[name].copy()  # nobody gets hold of ours
     return True
 
 
-def _remember(key: tuple[str, ...], message: str, still: Callable[[dict[str, str], Event], None]) -> Event:
+def _remember(
+    key: tuple[str, ...], message: str, still: Callable[[dict[str, str], Event], None]
+) -> tuple[Event, tuple[str, ...]]:
     rest: Event = {}
     still(pairs.scan(message), rest)
     rest.pop("almena.fortigate.session_id", None)
     if len(_REMEMBERED) >= _MOST:
         _REMEMBERED.clear()
     # One copy of what many records say: less memory, and more of it near the processor.
-    _REMEMBERED[tuple(map(intern, key))] = {
-        name: intern(value) if isinstance(value, str) else value for name, value in rest.items()
-    }
-    return rest
+    kept = {name: intern(value) if isinstance(value, str) else value for name, value in rest.items()}
+    found = kept, tuple(name for name, value in rest.items() if isinstance(value, list))
+    _REMEMBERED[tuple(map(intern, key))] = found
+    return found
 
 
 def learn(message: str, found: dict[str, str]) -> None:

@@ -69,9 +69,23 @@ def read(message: str, event: Event, context: Context) -> bool:
                 return False
             event["message"] = body
             return True
-    pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(body[:65_536])[:_MOST]}
-    _facts(pairs, event)
+    _facts(_pairs(body[:65_536]), event)
     return True
+
+
+def _pairs(body: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(body) and len(found) < _MOST:
+        pair = _PAIR.match(body, at)
+        if pair is not None:
+            found[pair[1]] = pair[2] or pair[3]
+            at = pair.end()
+        else:
+            at = body.find(", ", at) + 2
+            if at < 2:
+                break
+    return found
 
 
 def _today(clock: str, context: Context) -> int:

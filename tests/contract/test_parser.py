@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -258,6 +259,42 @@ def test_a_hostile_record_takes_linear_time(name: str, shape: str) -> None:
     with suppress(ParseError):
         PARSERS[name](raw, CONTEXT)
     assert time.process_time() - began < 5.0 * size / MAX_BYTES + 0.5  # what is quadratic takes far longer
+
+
+RUNS = (
+    b" ",
+    b"\t",
+    b'"',
+    b"'",
+    b"\\",
+    b",",
+    b"=",
+    b";",
+    b"(",
+    b"[",
+    b"<",
+    b"|",
+    b":",
+    b"0",
+    b"a",
+    b"::",
+    b"a=",
+    b", ",
+    b"null=;",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_of_anything_inside_of_a_sample_takes_linear_time(name: str) -> None:
+    chance = random.Random(name)
+    for raw in SAMPLES[name][:16]:
+        for run in RUNS * 4:
+            at = chance.randrange(len(raw) + 1)
+            record = raw[:at] + run * (6_000 // len(run)) + raw[at:]
+            began = time.process_time()
+            with suppress(ParseError):
+                PARSERS[name](record, CONTEXT)
+            assert time.process_time() - began < 0.3, (run, at, raw[:200])
 
 
 @pytest.mark.parametrize("name", NAMES)

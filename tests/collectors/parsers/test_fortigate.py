@@ -125,3 +125,13 @@ def test_a_session_like_those_before_is_read_by_its_shape() -> None:
     learned()
     event = fortigate_traffic.read(SESSION.format_map(USUAL), {}, Context(received=RECEIVED), lambda *_: None)
     assert event, "no shape was learned"
+
+
+def test_an_event_that_is_changed_changes_none_of_the_same_shape() -> None:
+    learned()
+    line = SESSION.format_map(USUAL)
+    expected = read(line)
+    for value in read(line).values():
+        if isinstance(value, list):
+            value.append("changed")
+    assert read(line) == expected
