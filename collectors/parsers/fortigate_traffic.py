@@ -11,7 +11,7 @@ from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import pairs
 from collectors.parsers.common import address, epoch, instant
-from collectors.parsers.network import put_nat
+from collectors.parsers.network import NO_ADDRESS, put_nat
 from collectors.parsers.pair_shapes import Shapes
 
 _ADDRESS, _PORT, _COUNT = "[0-9A-Fa-f.:]{2,45}+", "[0-9]{1,5}+", "[0-9]{1,15}+"
@@ -66,8 +66,10 @@ def read(message: str, event: Event, context: Context, still: Callable[[dict[str
         event["source.port"] = number
     if to and 0 < (number := int(to)) < 65_536:
         event["destination.port"] = number
-    if nat:
-        put_nat(event, "source", nat, nat_port)
+    if nat and (found_nat := address(nat)) is not None and found_nat not in NO_ADDRESS:
+        event["source.nat.ip"] = found_nat
+        if nat_port and 0 < (number := int(nat_port)) < 65_536:
+            event["source.nat.port"] = number
     if target:
         put_nat(event, "destination", target, target_port)
     if sent:

@@ -38,7 +38,8 @@ PROTOCOLS = {
 }
 """Protocol numbers of the Internet as IANA names them, lower case."""
 
-_NONE = ("0.0.0.0", "::")  # noqa: S104 - what loggers write for no address
+NO_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
+"""What loggers write for no address."""
 _NUMBERS = {name: code for code, name in PROTOCOLS.items()} | {"icmpv6": 58, "icmp6": 58, "ipsec-esp": 50}
 
 
@@ -66,7 +67,7 @@ def put_end(event: Event, side: str, value: Any, port: Any = None) -> None:
 def put_nat(event: Event, side: str, value: Any, port: Any = None) -> None:
     """Set `<side>.nat.ip` and `.nat.port`; an address of zeros says that nothing was translated."""
     found = address(value)
-    if found is not None and found not in _NONE:
+    if found is not None and found not in NO_ADDRESS:
         event[f"{side}.nat.ip"] = found
         put_port(event, f"{side}.nat.port", port)
 
