@@ -37,7 +37,7 @@ def read(path: Path, format_: str, zone: str = "America/Mexico_City") -> tuple[s
     UsageError for a format that is none and a file that cannot be opened.
     """
     if format_ not in FORMATS:
-        raise UsageError(f"no format {format_!r}; there are {', '.join(FORMATS)}")
+        raise UsageError(f"no format {format_!r}; there are {', '.join(dict.fromkeys(FORMATS))}")
     if format_ == "auto":
         try:
             format_ = recognise(path)

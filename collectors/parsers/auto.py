@@ -65,6 +65,8 @@ def _favourite(line: str, context: Context, first: Format | None) -> tuple[str, 
     event: Event = {}
     try:
         at = header.read(line, event, context, first.known) if line[0] == "<" else 0
+        if formats.known(line, at) and not first.known(line, at):
+            return None  # it reads what is more particularly another's
         found = first.message(line, at, event, context)
     except ParseError:
         return None

@@ -16,7 +16,7 @@ _LINES = (*(each.name for each in formats.FORMATS if each.read is not None), "sy
 
 
 def sniff(first_records: Sequence[bytes], context: Context = _CONTEXT) -> str:
-    """The name of the parser that understands most of the records, the more particular one where several do.
+    """The name of the parser that understands most of the records, where several do the one that recognises them.
 
     Raises UsageError when none understands a single one.
     """
@@ -27,9 +27,17 @@ def sniff(first_records: Sequence[bytes], context: Context = _CONTEXT) -> str:
     if not counts:
         raise UsageError(f"no parser understands these records; name one of {', '.join(sorted(PARSERS))}")
     if not is_json:
-        return max(_LINES, key=lambda name: counts[name])
+        said = Counter(_recognised(record, context) for record in records)
+        return max(_LINES, key=lambda name: (counts[name], said[name]))
     # `ecs` takes anything with a time: it is right only where nothing among the records is more particular.
     return "json" if len(counts) > 1 else next(iter(counts))
+
+
+def _recognised(record: bytes, context: Context) -> str:
+    try:
+        return str(PARSERS["auto"](record, context).get("event.module"))
+    except ParseError:
+        return ""
 
 
 def _understood(records: Sequence[bytes], context: Context) -> dict[str, int]:

@@ -36,3 +36,8 @@ def test_samples_are_told_apart(path: str, name: str) -> None:
 def test_what_nobody_understands_is_said_so(records: list[bytes]) -> None:
     with pytest.raises(UsageError, match="no parser understands"):
         sniff(records)
+
+
+def test_of_several_that_understand_the_one_that_recognises_wins() -> None:
+    assert sniff([b"%ASA-6-302010: 12 in use, 10 most used"] * 3) == "cisco_asa"
+    assert sniff([b"%FTD-6-302010: 12 in use, 10 most used"] * 3) == "cisco_ftd"
