@@ -54,7 +54,8 @@ _PAM = re.compile(
 _PAM_BARE = re.compile(r"[Uu]ser=([^\s(]{1,128})(?:\([^)]{0,128}\))? (?:partition=|tty=)", re.ASCII)
 _HOST = re.compile(r" host=([^\s]{1,255})", re.ASCII)
 _AUDIT = re.compile(
-    r"AUDIT - (?:client (?P<client>[^,]{1,64}), )?user (?P<user>[^\s,]{1,128}) - (?P<rest>.*)$",
+    r"AUDIT - (?:client (?P<client>[^,]{1,64}), )?(?:[a-z]{1,16}-pid \d{1,9}, )?"
+    r"user (?P<user>[^\s,]{1,128}) - (?P<rest>.*)$",
     re.ASCII | re.DOTALL,
 )
 _TMSH = re.compile(
@@ -72,7 +73,7 @@ _POOL = re.compile(
     r" (?:address )?monitor status (?:forced )?(up|down|unchecked|disabled)",
     re.ASCII,
 )
-_PAIR = re.compile(rf"({_ADDRESS}){_ROUTE}:(\d{{1,5}}) ->? ?({_ADDRESS}){_ROUTE}:(\d{{1,5}})", re.ASCII)
+_PAIR = re.compile(rf"({_ADDRESS}){_ROUTE}:(\d{{1,5}}) (?:->? ?|to )({_ADDRESS}){_ROUTE}:(\d{{1,5}})", re.ASCII)
 
 
 def read(message: str, event: Event, context: Context) -> bool:
@@ -183,7 +184,10 @@ def _coded(text: str, event: Event) -> None:
     if ends is not None:
         put_end(event, "source", ends[1], ends[2])
         put_end(event, "destination", ends[3], ends[4])
-    if "handshake failed" in text.lower() or "Connection error" in text:
+    if text.startswith("RST sent "):
+        _say(event, "connection-reset", None, ["network"], ["connection", "end"])
+        event["event.reason"] = text.rpartition("] ")[2]
+    elif "handshake failed" in text.lower() or "Connection error" in text:
         _say(event, "connection-failed", "failure", ["network"], ["connection", "error"])
 
 

@@ -116,7 +116,7 @@ _WAYS = {"incoming": "inbound", "outgoing": "outbound", "inbound": "inbound", "o
 
 
 _NAMES = frozenset(("srcname", "dstname", "dst_host", "srcmac", "mastersrcmac", "source_mac", "dstmac",
-                    "masterdstmac"))  # fmt: skip
+                    "masterdstmac", "stamac", "dhcp_msg"))  # fmt: skip
 _USERS = frozenset(("eapuser", "xauthuser", "user", "unauthuser", "srcuser", "user_name", "initiator", "login",
                     "dstuser", "dstunauthuser", "name", "account"))  # fmt: skip
 _REQUESTS = frozenset(("url", "http_url", "hostname", "http_host", "qname", *_HASHES))
@@ -212,6 +212,8 @@ def _ends(found: dict[str, str], event: Event) -> None:
         source, port, destination, to = found["remip"], get("remport"), get("locip", ""), get("locport")
     if source is None:
         source = get("locip") or get("src") or get("client_ip") or get("saddr")
+        if source is None and "dhcp_msg" in found:
+            source = get("ip")
     if destination is None:
         destination = get("remip") or get("dst") or get("dst_ip") or get("daddr")
     if source and source not in _NOTHING:
@@ -234,7 +236,8 @@ def _names(found: dict[str, str], event: Event) -> None:
         event["host.name"] = name.lower()
     if (name := get("dstname") or get("dst_host")) and name not in _NOTHING:
         event["destination.domain"] = event["destination.address"] = name
-    if mac := get("srcmac") or get("mastersrcmac") or get("source_mac"):
+    leased = get("mac") if "dhcp_msg" in found else None
+    if mac := get("srcmac") or get("mastersrcmac") or get("source_mac") or get("stamac") or leased:
         event["source.mac"] = mac.upper().replace(":", "-")
     if mac := get("dstmac") or get("masterdstmac"):
         event["destination.mac"] = mac.upper().replace(":", "-")

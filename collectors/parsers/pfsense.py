@@ -10,7 +10,7 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pfsense_vpn, snort
+from collectors.parsers import pfsense_users, pfsense_vpn, snort
 from collectors.parsers.common import address
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_count, put_end, put_transport, put_user
@@ -39,6 +39,8 @@ _MEANINGS = {
     "failed": ("logon-failed", "failure", "authentication", "start"),
     "out": ("logged-out", "success", "session", "end"),
 }
+_CHANGES = ("/", "user ", "action ", "Configuration Change: ")
+_PORTALS = ("logportalauth", "captiveportal")
 _GUARD = re.compile(r"(Blocking|Attack from) \"([0-9A-Fa-f.:]{2,45})(?:/\d{1,3})?\"", re.ASCII)
 
 
@@ -51,6 +53,8 @@ def read(message: str, event: Event, context: Context) -> bool:
         or (program.startswith(("charon", "ipsec")) and pfsense_vpn.charon(message[:4_096], event))
         or snort.alert(message, event, context)
         or (message.startswith(("/", "user ")) and _login(message[:1_024], event))
+        or (message.startswith(_CHANGES) and pfsense_users.change(message[:1_024], event))
+        or (program in _PORTALS and pfsense_users.portal(message[:1_024], event))
         or (program == "sshguard" and _guard(message, event))
     )
     if not found:
@@ -126,7 +130,7 @@ def _guard(message: str, event: Event) -> bool:
 
 _PROGRAMS = (
     "filterlog", "php-fpm", "opnsense", "audit", "openvpn", "openvpn_server", "ovpn-server", "charon",
-    "charon-systemd", "snort", "suricata", "sshguard", *(f"openvpn_server{at}" for at in range(1, 17)),
+    "charon-systemd", "snort", "suricata", "sshguard", *_PORTALS, *(f"openvpn_server{at}" for at in range(1, 17)),
 )  # fmt: skip
 
 FORMAT = Format(

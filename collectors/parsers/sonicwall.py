@@ -50,7 +50,7 @@ _BEGIN = re.compile(r"(?:[0-9A-Fa-f.:]{2,45} )? *id=([^\s\"=]{1,64}) +(?=sn=)", 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?: (UTC|GMT))?$", re.ASCII)
 _APP = re.compile(r" appName='([^']{1,256})'", re.ASCII)
 _ACTIONS = {"forward": "packet-forwarded", "drop": "packet-dropped", "mgmt": "packet-management"}
-_METHODS = {"1": "GET", "2": "POST", "3": "HEAD"}
+_METHODS = {"1": "GET", "2": "POST", "3": "HEAD", "GET": "GET", "POST": "POST", "HEAD": "HEAD"}
 _LEVELS = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
 _NAMES = {
     "sn": "observer.serial_number",
@@ -160,7 +160,11 @@ def _traffic(facts: dict[str, str], event: Event) -> None:
         elif protocol:
             event["url.scheme"] = protocol.lower()
             event["url.full"] = f"{protocol.lower()}://{domain}{path}"
-    put(event, "http.request.method", _METHODS.get(get("op", "")))
+    if "op" in facts:
+        put(event, "http.request.method", _METHODS.get(facts["op"]))
+        status = number(get("result"))
+        if status is not None and 100 <= status < 600:
+            event["http.response.status_code"] = status
     put_port(event, "destination.port", get("dstPort"))
     put_count(event, "event.sequence", get("n"))
     level = number(get("pri"))

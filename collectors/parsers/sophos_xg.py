@@ -145,8 +145,11 @@ def _time(facts: dict[str, str], event: Event, context: Context) -> None:
 
 def _ends(facts: dict[str, str], event: Event) -> None:
     get = facts.get
-    put_end(event, "source", get("src_ip") or get("sourceip") or get("remoteinterfaceip"), get("src_port"))
-    there = get("dst_ip") or get("destinationip") or get("localip") or get("localinterfaceip")
+    here = get("src_ip") or get("sourceip") or get("remoteinterfaceip") or get("remote_ip")
+    if here is None and get("log_component") == "DHCP Server":
+        here = get("ip_address") or get("reported_ip")
+    put_end(event, "source", here, get("src_port"))
+    there = get("dst_ip") or get("destinationip") or get("localip") or get("localinterfaceip") or get("local_ip")
     put_end(event, "destination", there, get("dst_port"))
     put_nat(event, "source", get("tran_src_ip") or get("src_trans_ip"), get("tran_src_port") or get("src_trans_port"))
     put_nat(event, "destination", get("tran_dst_ip") or get("dst_trans_ip"), get("tran_dst_port"))
@@ -206,7 +209,7 @@ def _web(facts: dict[str, str], event: Event) -> None:
         event["url.domain"] = domain
     if given(host):
         put_port(event, "url.port", port)
-    put(event, "url.query", get("querystring", "").removeprefix("?"))
+    put(event, "url.query", (get("querystring") or get("query_string", "")).removeprefix("?"))
     protocol = get("ws_protocol", "")
     if protocol.startswith("HTTP/"):
         event["http.version"] = protocol[5:]
