@@ -39,6 +39,18 @@ _AUTH = re.compile(
     r":,[^)]{0,128})?\): (.{0,512})",
     re.ASCII,
 )
+_WORKER = re.compile(r"([^,]{1,256}),([0-9A-Fa-f:.]{2,64})$", re.ASCII)
+_WHO = re.compile(r"\d{1,10}, ", re.ASCII)
+_PEER = re.compile(r"(Connect|Disconnect) from ([0-9A-Fa-f:.]{2,64}?)(?::? |$)", re.ASCII)
+_CHANGE = re.compile(r"(expunge|delete|undelete|copy|save|flag_change|append|mailbox_[a-z]{4,16}): ", re.ASCII)
+_REFUSED = (
+    "auth failed",
+    "unsupported auth",
+    "disallowed plaintext auth",
+    "disabled plaintext auth",
+    "exceeded (mail_max",
+)
+_BADLY = ("fail", "mismatch", "unknown", "invalid", "denied", "not exist", "timed out", "disallowed")
 _SAVED = re.compile(
     r"msgid=<?([^>:]{0,512})>?: (?:saved mail to|stored mail into mailbox) '?([^'\n]{0,256}"
     r")",
@@ -57,7 +69,10 @@ def read(message: str, event: Event, context: Context) -> bool:
     event["event.category"], event["event.type"] = ["email"], ["info"]
     event["event.provider"] = name
     if who and not who.isdigit():  # a number is the worker's
-        put_user(event, who.partition(",")[0])
+        worker = _WORKER.match(who)
+        put_user(event, _WHO.sub("", who, count=1).partition(",")[0])
+        if worker is not None and not worker[1].isdigit():
+            put_end(event, "source", worker[2])
     pairs = {key: angled or bare for key, angled, bare in _PAIR.findall(body, 0, 8_192)}
     if pairs.get("rip"):
         put_end(event, "source", pairs["rip"], pairs.get("rport"))
@@ -88,8 +103,7 @@ def _login(body: str, event: Event) -> None:
         event |= {"event.category": ["authentication", "email"], "event.type": ["start"]}
         event |= {"event.action": "login", "event.outcome": "success"}
         return
-    failed = _ATTEMPTS.search(body) or "auth failed" in body or "unsupported authentication mechanism" in body
-    if failed:
+    if any(words in body for words in _REFUSED):
         event |= {"event.category": ["authentication", "email"], "event.type": ["start"]}
         event |= {"event.action": "login", "event.outcome": "failure"}
         attempts = _ATTEMPTS.search(body)
@@ -103,23 +117,37 @@ def _login(body: str, event: Event) -> None:
 def _auth(body: str, event: Event) -> None:
     inner = _CONNECTION.match(body)
     found = _AUTH.match(body, inner.end() if inner else 0)
-    if found is None:
+    if found is None and "source.ip" not in event:
         return
-    put_user(event, found[2] if found[2] != "?" else None)
-    put_end(event, "source", found[3])
+    reason = found[4] if found is not None else body[inner.end() if inner else 0 :][:512]
+    if found is not None:
+        put_user(event, found[2] if found[2] != "?" else None)
+        put_end(event, "source", found[3])
     event |= {"event.category": ["authentication", "email"], "event.type": ["start"], "event.action": "login"}
-    event["event.reason"] = found[4]
-    bad = any(
-        word in found[4].lower()
-        for word in ("fail", "mismatch", "unknown", "invalid", "denied", "not exist", "timed out")
-    )
-    event["event.outcome"] = "failure" if bad else "unknown"
+    event["event.reason"] = reason
+    event["event.outcome"] = "failure" if any(word in reason.lower() for word in _BADLY) else "unknown"
 
 
 def _session(body: str, event: Event) -> None:
-    if body.startswith(("Disconnected", "Logged out", "Connection closed", "Disconnect")):
+    if body.startswith(("Disconnected", "Logged out", "Connection closed", "Disconnect:")):
         event |= {"event.category": ["session", "email"], "event.type": ["end"], "event.action": "logout"}
         event["event.reason"] = body[:512]
+        return
+    peer = _PEER.match(body)
+    if peer is not None:
+        put_end(event, "source", peer[2])
+        event |= {"event.category": ["network", "email"], "event.action": peer[1].lower()}
+        event["event.type"] = ["connection", "start" if peer[1] == "Connect" else "end"]
+        return
+    change = _CHANGE.match(body)
+    if change is not None:
+        event |= {"event.action": change[1].replace("_", "-"), "event.type": ["change"], "event.outcome": "success"}
+        message = re.search(r"\bmsgid=<?([^>,\s]{1,512})", body[:4_096])
+        if message is not None:
+            event["email.message_id"] = message[1]
+        mailbox = re.search(r"\bbox=([^,\n]{1,256})", body[:4_096])
+        if mailbox is not None:
+            event["almena.dovecot.mailbox"] = mailbox[1]
         return
     saved = _SAVED.search(body[:2_048])
     if saved is not None:
@@ -127,4 +155,13 @@ def _session(body: str, event: Event) -> None:
         event["almena.dovecot.mailbox"] = saved[2].rstrip("'")
 
 
-FORMAT = Format(name="dovecot", dataset="dovecot.log", read=read, programs=("dovecot", "dovecot-auth", *_SERVICES))
+FORMAT = Format(
+    name="dovecot",
+    dataset="dovecot.log",
+    read=read,
+    programs=("dovecot", "dovecot-auth", *_SERVICES),
+    begins=(
+        *(f"auth: {level}: " for level in ("Info", "Warning", "Error", "Debug")),
+        *(f"{service}(" for service in ("imap", "pop3", "lmtp", "lda", "auth-worker", "managesieve", "doveadm")),
+    ),
+)

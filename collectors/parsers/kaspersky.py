@@ -3,7 +3,8 @@
 <10>1 2026-11-22T19:34:00.000Z ksc KES|12.0.0.0 - GNRL_EV_VIRUS_FOUND [event@23668 p2="C:\\\\a.exe" p5="EICAR"
     p7="SFA\\\\ana" et="GNRL_EV_VIRUS_FOUND" tdn="..." etdn="..." hdn="PC-7" hip="10.0.0.7" gn="DIF"] Type: Virus...
 
-Its parameters are numbered; what they are is known for the events below, and the text names the rest.
+Its parameters are numbered; what they are is known for the events below, and the text names the rest. Relays that speak
+the older protocol leave the parameters in the message, in front of the text or behind it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from collectors.parsers.jsonpath import put
 from collectors.parsers.network import put_end, put_transport, put_url, put_user
 
 _PREFIX = "log.syslog.structured_data.event@23668."
+_ELEMENT = re.compile(r"\[event@23668((?: [\w-]{1,64}=\"(?:[^\"\\]++|\\.)*+\")++) ?\] ?", re.ASCII | re.DOTALL)
+_PARAMETER = re.compile(r' ([\w-]{1,64})="((?:[^"\\]++|\\.)*+)"', re.ASCII | re.DOTALL)
+_ESCAPE = re.compile(r'\\(["\\\]])', re.ASCII)
 _LINES = re.compile(r"\\r\\n|\r?\n")
 _NETWORK = re.compile(
     r"(?:(TCP|UDP|ICMP) )?from ([0-9A-Fa-f.:]{2,45}) (?:at|to) ([0-9A-Fa-f.:]{2,45}?)(?::(\d{1,5}))?$", re.ASCII
@@ -33,6 +37,9 @@ _MOST = 64
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a message by the parameters that its header gave; False without them."""
     facts = {key[len(_PREFIX) :]: value for key, value in event.items() if key.startswith(_PREFIX) and value}
+    if not facts and (inside := _ELEMENT.search(message)) is not None:
+        facts = {key: _ESCAPE.sub(r"\1", value) for key, value in _PARAMETER.findall(inside[1]) if value}
+        message = f"{message[: inside.start()]}{message[inside.end() :]}".strip()
     code = facts.get("et") or event.get("log.syslog.msgid")
     if not facts or not code:
         return False
@@ -48,7 +55,8 @@ def read(message: str, event: Event, context: Context) -> bool:
         event["host.ip"] = [where]
     put(event, "message", facts.get("etdn") or message)
     event["event.action"] = code.lower()
-    put_user(event, (said.get("user") or facts.get("p7" if _of_file(code) else "user", "")).partition(" (")[0])
+    who = "p7" if _of_file(code) else "p2" if "LAUNCH" in code else "user"
+    put_user(event, (said.get("user") or facts.get(who, "")).partition(" (")[0])
     administrator = _ADMINISTRATOR.match(message)
     if administrator is not None:
         put_user(event, administrator[1])
@@ -74,7 +82,9 @@ def _of_file(code: str) -> bool:
 
 def _subject(code: str, facts: dict[str, str], said: dict[str, str], event: Event) -> None:
     """What it is about: a file, a connection or a site."""
-    thing = said.get("object") or said.get("object name") or facts.get("p2", "")
+    started = "LAUNCH" in code
+    thing = said.get("object") or said.get("path to object") or said.get("object name")
+    thing = thing or facts.get("p7" if started else "p2", "")
     network = _NETWORK.match(thing)
     if "ATTACK" in code and facts.get("p3", "").isdigit():
         put_transport(event, facts.get("p2"))
@@ -134,5 +144,6 @@ FORMAT = Format(
     dataset="kaspersky.security_center",
     read=read,
     words=False,
+    begins=("[event@23668 ",),
     marks=(f"{_PREFIX}et", f"{_PREFIX}hdn"),
 )

@@ -37,9 +37,9 @@ _REJECT = re.compile(
     re.ASCII,
 )
 _CONTENT = re.compile(
-    r"(reject|warning|hold|discard|filter|redirect|prepend|info|strip|replace|bcc|(?:milter|proxy)-[a-z]{3,16}): "
+    r"(reject|warning|hold|discard|filter|redirect|prepend|info|strip|replace|bcc|(?:milter|proxy)-[a-z-]{3,24}): "
     rf"(?:(?:header|body|mime-header) (.{{0,2048}}) from (\S{{0,256}}?)\[{_IP}\](?::(\d{{1,5}}))?; "
-    r"|[A-Z-]{3,16}: (.{1,1024}?); )"
+    r"|[A-Z-]{3,16}: (.{0,1024}?); )"
     r"(?=from=|proto=)",
     re.ASCII | re.DOTALL,
 )
@@ -53,6 +53,13 @@ _NAMED = re.compile(
     r"([0-9A-Fa-f:.]{2,64}?)(?::? |$)",
     re.ASCII,
 )
+_UNNAMED = re.compile(
+    r"warning: (?:([0-9A-Fa-f:.]{2,64}): (?:hostname (\S{1,256}) verification failed"
+    r"|address not listed for hostname (\S{1,256}))|(\S{0,256}?)\[([0-9A-Fa-f:.]{2,64})\] sent )",
+    re.ASCII,
+)
+"""The same as earlier versions said it, and what a client sent that is no SMTP."""
+
 _OUTWARD = re.compile(
     r"(?:delivery temporarily suspended: )?(connect to|SSL_connect error to|certificate verification failed for"
     r"|lost connection with|conversation with|host|enabling PIX workarounds: .{0,128}? for) "
@@ -61,7 +68,7 @@ _OUTWARD = re.compile(
 )
 _RATE = re.compile(
     r"statistics: max (?:connection|message|recipient|newtls|auth|command) (?:rate|count) \S{1,32} for "
-    r"\([^\s:]{1,64}:([0-9A-Fa-f:.]{2,64})\)",
+    r"\((?:(?:[\d.]{7,15}:)?\d{1,5}|\[[^\]\s]{1,64}\]:\d{1,5}|[A-Za-z][\w-]{0,63}):([0-9A-Fa-f:.]{2,64})\)",
     re.ASCII,
 )
 _LISTED = re.compile(r"addr ([0-9A-Fa-f:.]{2,64}) listed by domain (\S{1,256}) as ", re.ASCII)
@@ -194,7 +201,8 @@ def _content(found: re.Match[str], message: str, event: Event) -> None:
     denied = found[1].removeprefix("milter-").removeprefix("proxy-") in ("reject", "discard")
     event |= {"event.action": found[1], "event.outcome": "failure" if denied else "success"}
     event["event.type"] = ["denied"] if denied else ["info"]
-    event["event.reason"] = found[2] or found[6] or ""
+    if reason := found[2] or found[6]:
+        event["event.reason"] = reason
     _pairs(message, found.end(), event)
 
 
@@ -208,6 +216,13 @@ def _named(found: re.Match[str], message: str, event: Event) -> None:
     put_end(event, "source", found[2])
     event["source.domain"] = found[1]
     event["event.type"], event["log.level"] = ["error"], "warning"
+
+
+def _unnamed(found: re.Match[str], message: str, event: Event) -> None:
+    _peer(event, found[2] or found[3] or found[4], found[1] or found[5], None)
+    event["event.type"], event["log.level"] = ["error"], "warning"
+    if found[5] is not None:
+        event["event.action"] = "non-smtp-command"
 
 
 def _outward(found: re.Match[str], message: str, event: Event) -> None:
@@ -348,6 +363,7 @@ _READERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str, Event], Non
     (_PEER, _connects),
     (_LIMIT, _limit),
     (_NAMED, _named),
+    (_UNNAMED, _unnamed),
     (_OUTWARD, _outward),
     (_RATE, _rate),
     (_LISTED, _listed),
