@@ -115,6 +115,8 @@ def _record(kind: str, body: str) -> Record:
     if at >= 0:
         # What a program says of itself; its texts hold no quotes but these.
         end = body.rfind("'")
+        if not looked_up and end > at + 4:
+            looked_up = body[end + 1 :].strip()  # a relay dropped the separator
         inner = body[at + 5 : end if end > at + 4 else len(body)]
         _pairs(body[:at], fields, kind)
         _pairs(inner, fields, kind)

@@ -204,6 +204,8 @@ def _users(event: Event, main: str, fields: dict[str, str], known: dict[str, str
         for name in ("user.id", "user.name"):
             event.pop(name, None)
         _user(event, "user", fields.get("id"), account or known.get("ID"))
+    elif main == "VIRT_CONTROL":
+        _user(event, "user", None, fields.get("user"))
     elif main == "LOGIN":
         _user(event, "user", fields.get("auid"), known.get("AUID"))
 

@@ -162,6 +162,8 @@ def _slow(message: str, event: Event, context: Context) -> bool:
         event["@timestamp"] = format_time(int(epoch_at[1]) * 1_000_000)
     event["event.dataset"] = "mysql.slowlog"
     _who(event, user[2] or user[1], user[4] or user[3], None)
+    if user[4] and user[3] and user[3] != user[4]:
+        event["source.domain"] = user[3]
     if took is not None:
         event["event.duration"] = round(float(took[1]) * 1e9)
     lines = [line for line in message.split("\n") if not line.startswith(("#", "SET timestamp=", "use "))]
@@ -222,6 +224,7 @@ def convert(document: dict[str, Any], context: Context) -> Event:
         text_at(facts, "connection_data.status") or text_at(facts, "status") or text_at(facts, "general_data.status")
     )
     failed = number(status) not in (None, 0)
+    told = status is not None or name not in ("disconnect", "quit", "startup", "shutdown", "audit", "noaudit")
     user = (user or "").partition("[")[0] or user
     connects = text_at(facts, "class") == "connection" and name != "disconnect"
     if connects or name in ("connect", "connection", "change user"):
@@ -229,7 +232,8 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     else:
         _who(event, user, host, database)
         event |= {"event.category": ["database"], "event.type": ["info"], "event.action": name}
-        event["event.outcome"] = "failure" if failed else "success"
+        if told:
+            event["event.outcome"] = "failure" if failed else "success"
     if "class" in facts:
         event["event.action"] = f"mysql-{name}"
     query = value_at(facts, "general_data.query") or facts.get("sqltext") or value_at(facts, "query_data.query")

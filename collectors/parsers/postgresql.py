@@ -31,7 +31,7 @@ _ZONES = {
 
 _TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) ([A-Z]{1,5}|[+-]\d{2,4}(?::\d\d)?)"
 _LINE = re.compile(
-    _TIME + r"[ :]{1,2}(.{0,400}?)(LOG|FATAL|ERROR|WARNING|NOTICE|INFO|PANIC|DEBUG[1-5]?|DETAIL|HINT"
+    _TIME + r"[ :-]{1,2}(.{0,400}?)(LOG|FATAL|ERROR|WARNING|NOTICE|INFO|PANIC|DEBUG[1-5]?|DETAIL|HINT"
     r"|STATEMENT|CONTEXT|QUERY|LOCATION): {1,2}",
     re.ASCII,
 )
@@ -89,7 +89,7 @@ def read(message: str, event: Event, context: Context) -> bool:
     if message[:4].isdigit() and message.count(",", 0, 4_096) > 15 and _read_csv(message, event, context):
         return True
     numbered = _NUMBERED.match(message)
-    start = numbered.end() if numbered is not None and "@timestamp" in event else 0
+    start = numbered.end() if numbered is not None and "@timestamp" in event else 2 if message[:2] == "< " else 0
     line, since = _LINE.match(message, start), _EPOCH.match(message, start)
     if line is not None:
         moment, zone, prefix, level = line.groups()
@@ -306,6 +306,7 @@ FORMAT = Format(
     dataset="postgresql.log",
     read=read,
     programs=("postgres", "postgresql"),
+    begins=("< 20",),
     convert=convert,
     fits=fits,
     words=False,

@@ -15,6 +15,7 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
+from collectors.parsers import vmware_sso
 from collectors.parsers.common import instant
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_end, put_user
@@ -49,6 +50,7 @@ _SHELL = re.compile(r"\[shell\.\w{1,16}@6876 ((?:[a-z]{1,16}=\"(?:[^\"\\]++|\\.)
 _SHELL_PART = re.compile(r"([a-z]{1,16})=\"((?:[^\"\\]++|\\.)*+)\"", re.ASCII | re.DOTALL)
 _TYPED = re.compile(r"\[([\w.@\\-]{1,128})\]: (.{1,4096})$", re.ASCII | re.DOTALL)
 _VOB = re.compile(r"\s{0,4}\[\w{1,64}\] \d{1,20}us: \[((?:vob|esx)\.[\w.]{1,128})\] {0,2}", re.ASCII)
+_CORRELATORS = ("[UserLevelCorrelator] ", "[GenericCorrelator] ")
 _CANNOT = re.compile(r"Cannot login (?:user )?(\S{1,256}?)@([0-9A-Fa-f:.]{2,45})(?:: (.{1,256}))?", re.ASCII)
 _ACCEPTED = re.compile(r"Accepted password for user (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
 _REJECTED = re.compile(r"Rejected password for user (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
@@ -57,6 +59,7 @@ _PROGRAMS = (
     *("Hostd", "hostd", "Vpxa", "vpxa", "vpxd", "vpxd-main", "vpxd-svcs", "Rhttpproxy", "rhttpproxy", "Fdm", "fdm"),
     *("vmkernel", "vmkwarning", "vobd", "hostd-probe", "esxupdate", "shell", "ESXShell", "VSANMGMTSVC", "vsansystem"),
     *("vmauthd", "sfcb-vmware_base", "envoy-access", "vsphere-ui", "sso-websso", "vcenter-server", "vmafdd", "vmdird"),
+    *("sso-audit", "sso-events", "vmware-sso"),
     *("applmgmt-audit", "updatemgr", "vmcad", "vmware-sts-idmd", "sso", "rsyslogd-vc", "vsan-health", "vapi-endpoint"),
     *("applmgmt", "vmon", "eam", "snmpd-esx", "vpxd-profiler", "healthd", "vmsyslogd", "crx-cli", "usbarb", "nfcd"),
 )
@@ -84,6 +87,8 @@ _KINDS = {
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a message of one of the services into the event."""
+    if message[-1:] == "}" and vmware_sso.read(message, event):
+        return True
     body = message
     head = _HEAD.match(body)
     if head is not None:
@@ -100,7 +105,12 @@ def read(message: str, event: Event, context: Context) -> bool:
             else:
                 event["log.logger" if name == "sub" else "almena.vmware.operation"] = value
         body = body[origin.end() :]
-    if head is None and origin is None and event.get("process.name") not in _PROGRAMS:
+    if (
+        head is None
+        and origin is None
+        and event.get("process.name") not in _PROGRAMS
+        and not body.startswith(_CORRELATORS)
+    ):
         return False
     event["message"] = body = body.lstrip(" ")
     event["event.category"], event["event.type"] = ["host"], ["info"]
@@ -110,12 +120,15 @@ def read(message: str, event: Event, context: Context) -> bool:
         _vcenter(vcenter, event, context)
     else:
         number = _EVENT.match(body)
+        if number is not None:
+            event["event.id"] = number[1]
         _said(body[number.end() :] if number else body, event)
     return True
 
 
 def _vcenter(found: re.Match[str], event: Event, context: Context) -> None:
-    _, moment, kind, level, who, place, text = found.groups()
+    number, moment, kind, level, who, place, text = found.groups()
+    event["event.id"] = number
     if "@timestamp" not in event:  # the header's is of the same clock
         with contextlib.suppress(ParseError):
             event["@timestamp"] = format_time(instant(moment, "UTC"))
@@ -205,4 +218,12 @@ def _types(event: Event, who: str | None, command: str | None, result: str | Non
 _SENTENCES = ((_CANNOT, "failure"), (_FAILED, "failure"), (_REJECTED, "failure"), (_ACCEPTED, "success"))
 
 
-FORMAT = Format(name="vmware", dataset="vmware.esxi", read=read, programs=_PROGRAMS)
+FORMAT = Format(
+    name="vmware",
+    dataset="vmware.esxi",
+    read=read,
+    programs=_PROGRAMS,
+    begins=_CORRELATORS,
+    convert=vmware_sso.convert,
+    fits=vmware_sso.fits,
+)
