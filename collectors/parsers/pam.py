@@ -42,6 +42,7 @@ _SAID = (
     ("Consecutive login failures for user ", "for user ", "account-locked", "failure", "authentication", "info"),
     ("account temporarily locked", "for user ", "account-locked", "failure", "authentication", "info"),
     ("deny=", "user ", "account-locked", "failure", "authentication", "info"),
+    (" tally ", "user ", "account-locked", "failure", "authentication", "info"),
     ("authentication fails for ", "fails for ", "authentication_failure", "failure", "authentication", "info"),
     ("password check failed for user ", "for user ", "authentication_failure", "failure", "authentication", "info"),
     ("Authentication failure)", "for user ", "authentication_failure", "failure", "authentication", "info"),
@@ -56,6 +57,7 @@ _SAID = (
     ("bad username [", "username ", "authentication_failure", "failure", "authentication", "info"),
     ("requirement ", "by user ", "", "", "authentication", "info"),
 )
+_ASKED = re.compile(r" for \[([^\]\s]{1,256})\]", re.ASCII)
 _BARE = ("check pass", "auth could not identify", "conversation failed", "could not identify user")
 
 
@@ -93,6 +95,8 @@ def _authentication(rest: str, event: Event, begin: str) -> bool:
         _pairs(rest, event)
     elif rest.startswith(_BARE):
         event |= {"event.action": "authentication_failure", "event.type": ["info"], "event.outcome": "failure"}
+        if (asked := _ASKED.search(rest[:512])) is not None:
+            event["user.name"] = asked[1]
     elif (received := _RECEIVED.match(rest)) is not None:
         event |= {"event.action": "authentication_failure", "event.type": ["info"], "event.outcome": "failure"}
         event |= {"user.name": received[1], "event.code": received[2], "event.reason": received[3]}

@@ -55,7 +55,8 @@ def _from(rest: str, event: Event) -> str | None:
     match = _PEER.match(peer) if found else None
     if match is None:
         return None
-    put_source(event, match[1], match[2])
+    if match[1] != "UNKNOWN":  # the connection was gone before it was asked
+        put_source(event, match[1], match[2])
     return user
 
 
