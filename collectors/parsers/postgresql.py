@@ -48,6 +48,7 @@ _PID = re.compile(r"\[(\d{1,10})(?:-\d{1,10})?\]", re.ASCII)
 _PAIR = re.compile(r"\b(user|db|database|app|client|host|session)=(\[unknown\]|[^,\s\]]{0,256})", re.ASCII)
 _AT = re.compile(r"([A-Za-z0-9_.$-]{1,64}|\[unknown\])@([A-Za-z0-9_.$-]{1,64}|\[unknown\])", re.ASCII)
 _HOST = re.compile(r"(?:^|\s|:)((?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F:]{3,39})\((\d{1,5})\)", re.ASCII)
+_ADDRESS = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3})(?![\d.])", re.ASCII)
 _AUTHENTICATION = re.compile(
     r"(?:password|Ident|Peer|LDAP|GSSAPI|SSPI|RADIUS|PAM|certificate|SCRAM|MD5)[a-zA-Z0-9 -]{0,20}"
     r' authentication failed for user "([^"]{1,256})"|role "([^"]{1,256})" does not exist',
@@ -142,6 +143,8 @@ def _prefix(prefix: str, event: Event) -> None:
     host = _HOST.search(prefix)
     if host is not None and "source.address" not in event:
         put_end(event, "source", host[1], host[2])
+    elif prefix.count(".") > 2 and "source.address" not in event and (bare := _ADDRESS.search(prefix)) is not None:
+        put_end(event, "source", bare[1])
 
 
 def _client(value: str, event: Event) -> None:
