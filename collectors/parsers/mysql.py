@@ -235,6 +235,9 @@ def convert(document: dict[str, Any], context: Context) -> Event:
         event |= {"event.category": ["database"], "event.type": ["info"], "event.action": name}
         if told:
             event["event.outcome"] = "failure" if failed else "success"
+    named = given(text_at(facts, "account.host"))
+    if "source.ip" in event and named is not None and named != host:
+        event["source.domain"] = named
     if "class" in facts:
         event["event.action"] = f"mysql-{name}"
     query = value_at(facts, "general_data.query") or facts.get("sqltext") or value_at(facts, "query_data.query")
