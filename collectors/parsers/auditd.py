@@ -23,7 +23,7 @@ from collectors.parsers.format import Format
 
 _HEAD = re.compile(
     r"(?:node=(\S{1,256}) )?type=([A-Z0-9_]{1,64}|UNKNOWN\[\d{1,5}\]) (?:msg=)?audit\("
-    r"(?:(\d{1,11})|(\d\d)/(\d\d)/(\d{4}) (\d\d:\d\d:\d\d))(?:\.(\d{1,9}))?:(\d{1,20})\): ?",
+    r"(?:(\d{1,11})|(\d\d)/(\d\d)/(\d{4}) (\d\d:\d\d:\d\d))(?:\.(\d{1,9}))?:(\d{1,20})\) ?: ?",
     re.ASCII,
 )
 _KERNEL = re.compile(r"(?:\[ {0,8}\d{1,12}\.\d{1,9}\] )?audit: (?=type=)", re.ASCII)
