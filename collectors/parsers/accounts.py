@@ -48,12 +48,12 @@ def _table(rows: tuple[tuple[str, str, str], ...]) -> tuple[_Sentence, ...]:
 
 _SENTENCES = _table(
     (
-        (_NEW_USER, "added-user-account", "user creation"),
-        (rf"failed adding user {_USER}", "!added-user-account", "user creation"),
-        (r"new group: name=(?P<group>[^,]{1,256}), GID=(?P<gid>\d{1,10})", "added-group-account", "group creation"),
+        (_NEW_USER, "user-created", "user creation"),
+        (rf"failed adding user {_USER}", "!user-created", "user creation"),
+        (r"new group: name=(?P<group>[^,]{1,256}), GID=(?P<gid>\d{1,10})", "group-created", "group creation"),
         (
             r"group added to \S{1,64}: name=(?P<group>[^,\s]{1,256})(?:, GID=(?P<gid>\d{1,10}))?",
-            "added-group-account",
+            "group-created",
             "group creation",
         ),
         (rf"add {_USER} to (?:shadow )?group {_GROUP}", "group-member-added", "group change"),
@@ -62,9 +62,9 @@ _SENTENCES = _table(
         (rf"user {_USER} removed by {_BY} from group {_GROUP}", "group-user-removed", "group change"),
         (rf"members of group {_GROUP} set by {_BY} to", "modified-group-account", "group change"),
         (rf"group {_GROUP} (?:administrators|password) .{{0,64}}?by {_BY}", "modified-group-account", "group change"),
-        (rf"delete user {_USER}", "deleted-user-account", "user deletion"),
-        (rf"removed (?:shadow )?group {_GROUP} owned by {_USER}", "deleted-group-account", "group deletion"),
-        (rf"group {_GROUP} removed", "deleted-group-account", "group deletion"),
+        (rf"delete user {_USER}", "user-deleted", "user deletion"),
+        (rf"removed (?:shadow )?group {_GROUP}(?: owned by {_USER})?", "group-deleted", "group deletion"),
+        (rf"group {_GROUP} removed", "group-deleted", "group deletion"),
         (rf"lock user {_USER} password", "locked-account", "user change"),
         (rf"unlock user {_USER} password", "unlocked-account", "user change"),
         (rf"change user {_USER} password", "password-changed", "user change"),

@@ -23,7 +23,7 @@ from collectors.parsers.format import Format
 
 _HEAD = re.compile(
     r"(?:node=(\S{1,256}) )?type=([A-Z0-9_]{1,64}|UNKNOWN\[\d{1,5}\]) (?:msg=)?audit\("
-    r"(?:(\d{1,11})|(\d\d)/(\d\d)/(\d{4}) (\d\d:\d\d:\d\d))(?:\.(\d{1,9}))?:(\d{1,20})\): ?",
+    r"(?:(\d{1,11})|(\d\d)/(\d\d)/(\d{4}) (\d\d:\d\d:\d\d))(?:\.(\d{1,9}))?:(\d{1,20})\) ?: ?",
     re.ASCII,
 )
 _KERNEL = re.compile(r"(?:\[ {0,8}\d{1,12}\.\d{1,9}\] )?audit: (?=type=)", re.ASCII)
@@ -115,6 +115,8 @@ def _record(kind: str, body: str) -> Record:
     if at >= 0:
         # What a program says of itself; its texts hold no quotes but these.
         end = body.rfind("'")
+        if not looked_up and end > at + 4:
+            looked_up = body[end + 1 :].strip()  # a relay dropped the separator
         inner = body[at + 5 : end if end > at + 4 else len(body)]
         _pairs(body[:at], fields, kind)
         _pairs(inner, fields, kind)

@@ -48,6 +48,7 @@ _PROGRAM = (
     ("process.title", "proctitle"),
 )
 _ARGUMENT = re.compile(r"a(\d{1,5})(?:\[(\d{1,5})\])?", re.ASCII)
+_LOOKED_UP = re.compile(r"\bladdr=(\S{2,64}) lport=(\d{1,5})", re.ASCII)
 _MOST_ARGUMENTS = 1_024
 _KEYS = "\x01"
 
@@ -190,7 +191,7 @@ def _users(event: Event, main: str, fields: dict[str, str], known: dict[str, str
     if "euid" in fields:
         _user(event, "user.effective", fields["euid"], known.get("EUID"))
     if _set(fields.get("gid")):
-        event["user.group.id"] = fields["gid"]
+        event["user.group.id" if fields["gid"].isdigit() else "user.group.name"] = fields["gid"]
         if _named(known.get("GID")):
             event["user.group.name"] = known["GID"]
     if main in _GROUPS:
@@ -204,6 +205,10 @@ def _users(event: Event, main: str, fields: dict[str, str], known: dict[str, str
         for name in ("user.id", "user.name"):
             event.pop(name, None)
         _user(event, "user", fields.get("id"), account or known.get("ID"))
+        if account is not None:
+            event["user.effective.name"] = account
+    elif main == "VIRT_CONTROL":
+        _user(event, "user", None, fields.get("user"))
     elif main == "LOGIN":
         _user(event, "user", fields.get("auid"), known.get("AUID"))
 
@@ -220,7 +225,10 @@ def _group(event: Event, fields: dict[str, str], account: str | None) -> None:
 
 def _user(event: Event, prefix: str, uid: str | None, name: str | None) -> None:
     if uid is not None and _set(uid):
-        event[f"{prefix}.id"] = uid
+        if uid.isdigit():
+            event[f"{prefix}.id"] = uid
+        elif name is None:
+            name = uid  # as `ausearch -i` writes it
     if name is not None and _named(name):
         event[f"{prefix}.name"] = name
 
@@ -301,7 +309,11 @@ def _peers(event: Event, records: list[Record], fields: dict[str, str], call: st
 
 
 def _socket(event: Event, side: str, fields: dict[str, str]) -> None:
-    """A socket's address as the kernel holds it, in hexadecimal."""
+    """A socket's address as the kernel holds it, in hexadecimal, or as `ausearch -i` writes it."""
+    written = _LOOKED_UP.search(fields["saddr"][:512])
+    if written is not None:
+        put_end(event, side, written[1], written[2])
+        return
     try:
         raw = bytes.fromhex(fields["saddr"][:512])
     except ValueError:

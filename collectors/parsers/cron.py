@@ -18,6 +18,8 @@ _NUMBERED = re.compile(r"\[\d{1,10}\] ", re.ASCII)
 _ANACRON = re.compile(
     r"(?:Job|Will run job) [`'\"]?([^`'\"\s]{1,256})[`'\"]? ?(started|terminated|in \d{1,6} min\.)?", re.ASCII
 )
+_BUSYBOX = re.compile(r"(?:crond: )?USER (\S{1,256}) pid {1,4}\d{1,10} cmd (.{1,8192})$", re.ASCII | re.DOTALL)
+"""How the cron of Alpine and of routers tells of a job."""
 _MEANINGS = {
     "CMD": ("cron_command", "process", "start", "success"),
     "CMDOUT": ("cron_output", "process", "info", None),
@@ -46,7 +48,7 @@ def read(message: str, event: Event, context: Context) -> bool:
     """Read a message of cron, anacron or crontab into the event; False when it is not known."""
     match = _LINE.match(message)
     if match is None:
-        return _anacron(message, event) or pam.read(message, event, context)
+        return _busybox(message, event) or _anacron(message, event) or pam.read(message, event, context)
     user, what, rest = match.groups()
     rest = rest.removesuffix(")")
     action, category, kind, outcome = _MEANINGS.get(what.upper(), ("cron_info", "process", "info", None))
@@ -62,6 +64,15 @@ def read(message: str, event: Event, context: Context) -> bool:
         event["user.target.name" if "/" not in rest and " " not in rest else "file.path"] = rest
     elif outcome == "failure":
         event["event.reason"] = rest
+    return True
+
+
+def _busybox(message: str, event: Event) -> bool:
+    match = _BUSYBOX.match(message)
+    if match is None:
+        return False
+    event |= {"event.category": ["process"], "event.type": ["start"], "event.action": "cron_command"}
+    event |= {"event.outcome": "success", "user.name": match[1], "process.command_line": match[2]}
     return True
 
 

@@ -58,6 +58,7 @@ FACILITIES = (
 )
 SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
 
+_SHORT = {"emerg": "emergency", "crit": "critical", "err": "error", "warn": "warning", "info": "informational"}
 _BSD = re.compile(
     r"(?:\d{1,10}: )?[*.]?(?:(\d{4}) )?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (?:(\d{4}) )?(\d\d:\d\d:\d\d)"
     r"(?:[.,](\d{1,9}))?(?: (UTC|GMT)(?=:? ))?(?: (?:[A-Z]{3,5})(?=: ))?:?(?: |$)",
@@ -67,8 +68,14 @@ _ISO = re.compile(
     r"(?:\d{1,10}: )?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):?(?: |$)", re.ASCII
 )
 _SOPHOS = re.compile(r"(\d{4}):(\d{1,2}):(\d{1,2})-(\d\d:\d\d:\d\d) ", re.ASCII)
-# What begins with a time is no program but a message with a time of its own.
-_TAG = re.compile(r"(?!\d{4}-\d\d-\d\dT\d\d:)([^\s:\[\]]{1,128})(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
+# What begins with a time is no program but a message with a time of its own; GDM's `gdm-password]` lost its bracket.
+_TAG = re.compile(r"(?!\d{4}-\d\d-\d\dT\d\d:)([^\s:\[\]]{1,128})\]?(?:\[([^\]\s]{1,64})\])?: ?", re.ASCII)
+_BUSYBOX = re.compile(
+    r"(kern|user|mail|daemon|auth(?:priv)?|syslog|lpr|news|uucp|cron|ftp|ntp|local[0-7])"
+    r"\.(emerg|alert|crit|err|warn|notice|info|debug) ",
+    re.ASCII,
+)
+"""The priority as busybox writes it behind the host's name, on Alpine and on routers."""
 # WatchGuard's devices add their serial number, a cluster's member, and the time in UTC.
 _DEVICE = re.compile(r"(?:([\w-]{1,64}) )?(?:[\w.-]{1,64} )?\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\) ", re.ASCII)
 _WRAPPED = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ([\w.:-]{1,253}) (?=<\d{1,3}>[A-Za-z0-9:*%])", re.ASCII)
@@ -260,6 +267,11 @@ def _rfc3164(line: str, at: int, event: Event, context: Context, known: Known) -
     severity = _VMWARE.match(line, start)
     if severity is not None:
         start = severity.end()
+    busybox = _BUSYBOX.match(line, start)
+    if busybox is not None:
+        event["log.syslog.facility.name"], short = busybox.groups()
+        event["log.level"] = event["log.syslog.severity.name"] = _SHORT.get(short, short)
+        start = busybox.end()
     tag = _TAG.match(line, start)
     if tag is None:
         behind = _BEHIND.match(line, start)

@@ -11,6 +11,7 @@ import re
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers.format import Format
+from collectors.parsers.network import put_end, put_port
 
 _STAMP = re.compile(r"\[ {0,8}\d{1,12}\.\d{1,9}\] ?", re.ASCII)
 _KILLED = re.compile(
@@ -26,6 +27,9 @@ _USB = re.compile(
 _FAULT = re.compile(r"(?:traps: )?([^\s\[]{1,64})\[(\d{1,10})\]:? (?:segfault|general protection|trap )", re.ASCII)
 _PROMISCUOUS = re.compile(r"(?:device )?(\S{1,64}?):? (entered|left) promiscuous mode", re.ASCII)
 _MODULE = re.compile(r"(\w{1,64}): (?:loading out-of-tree module|module verification failed|module license)", re.ASCII)
+_MARTIAN = re.compile(r"(?:IPv4: )?martian source (\S{2,45}) from (\S{2,45}), on dev (\S{1,64})", re.ASCII)
+_FLOOD = re.compile(r"(?:TCP: )?(?:\w{1,64}: )?[Pp]ossible SYN flooding on port (?:\S{1,64}:)?(\d{1,5})\.", re.ASCII)
+_FULL = re.compile(r"(?:nf|ip)_conntrack: (?:\S{1,64}: )?table full, dropping packet", re.ASCII)
 _PRODUCTS = {
     "Product": "device.product.name",
     "Manufacturer": "device.manufacturer",
@@ -37,7 +41,7 @@ def read(message: str, event: Event, context: Context) -> bool:
     """Read a message of the kernel into the event; False when it says nothing of these."""
     stamp = _STAMP.match(message)
     rest = message[stamp.end() :] if stamp is not None else message
-    if not any(reader(rest, event) for reader in (_memory, _usb, _fault, _others)):
+    if not any(reader(rest, event) for reader in (_memory, _usb, _fault, _network, _others)):
         return False
     event["process.name"] = "kernel"
     return True
@@ -74,6 +78,24 @@ def _usb(rest: str, event: Event) -> bool:
     if what is not None:
         event["event.action"] = "device-described"
         event[_PRODUCTS[what]] = value.strip()
+    return True
+
+
+def _network(rest: str, event: Event) -> bool:
+    """What the kernel says of packets that it finds odd or has no room for."""
+    martian, flood = _MARTIAN.match(rest), _FLOOD.match(rest)
+    if martian is not None:
+        _say(event, "martian-source", "network", "denied")
+        put_end(event, "destination", martian[1])
+        put_end(event, "source", martian[2])
+        event["observer.ingress.interface.name"] = martian[3]
+    elif flood is not None:
+        _say(event, "syn-flooding", "network", "info")
+        put_port(event, "destination.port", int(flood[1]))
+    elif _FULL.match(rest) is not None:
+        _say(event, "connection-table-full", "network", "denied")
+    else:
+        return False
     return True
 
 

@@ -29,6 +29,22 @@ _TOO_MANY = re.compile(
 )
 _NEW = re.compile(r"New session '?(\S{1,64}?)'? of user '?([^\s']{1,256}?)'?(?: with class .*)?\.?$", re.ASCII)
 _GONE = re.compile(r"(?:Removed session|Session) '?(\S{1,64}?)'?(?: logged out\..*|\.)$", re.ASCII)
+_SHARED = re.compile(
+    r"Authentication: (FAILED|SUCCEEDED) :: User Name: (.{0,256}?) :: Viewer Address: (\S{1,64})", re.ASCII
+)
+"""Apple's screen sharing."""
+_FTP = re.compile(r"(?:\[pid \d{1,10}\] )?\[([^\]\s]{1,256})\] (OK|FAIL) LOGIN: Client \"([^\"\s]{1,64})\"", re.ASCII)
+_PROFTPD = re.compile(
+    r"\S{1,256} \((?:\S{1,256}\[)?([0-9A-Fa-f:.]{2,45})\]?\)(?: -|:) "
+    r"USER (\S{1,256}?)(?: \(Login failed\))?: (.{1,256})",
+    re.ASCII,
+)
+_PURE = re.compile(
+    r"\(\S{0,256}@([^\s)]{1,256})\) \[\w{1,16}\] (?:(\S{1,256}) is now logged in"
+    r"|Authentication failed for user \[([^\]]{0,256})\])",
+    re.ASCII,
+)
+_CONNECTED = re.compile(r"connection from (\S{1,256})(?: \(|$| at )", re.ASCII)
 _POWER = ("System is rebooting", "System is powering down", "System is halting", "System is suspending")
 
 
@@ -41,7 +57,28 @@ def read(message: str, event: Event, context: Context) -> bool:
         if match is not None:
             _login(match.groupdict(), event, outcome)
             return True
-    return pam.read(message, event, context)
+    return _elsewhere(message, event) or pam.read(message, event, context)
+
+
+def _elsewhere(message: str, event: Event) -> bool:
+    """Screen sharing and the servers of FTP."""
+    shared, ftp, proftpd, pure = (each.match(message) for each in (_SHARED, _FTP, _PROFTPD, _PURE))
+    if shared is not None:
+        outcome, user, peer = ("success" if shared[1] == "SUCCEEDED" else "failure"), shared[2], shared[3]
+    elif ftp is not None:
+        outcome, user, peer = ("success" if ftp[2] == "OK" else "failure"), ftp[1], ftp[3]
+    elif proftpd is not None and ("ogin" in proftpd[0] or "no such user" in proftpd[3]):
+        outcome, user, peer = ("success" if "successful" in proftpd[3] else "failure"), proftpd[2], proftpd[1]
+    elif pure is not None:
+        outcome, user, peer = ("success" if pure[2] else "failure"), pure[2] or pure[3], pure[1]
+    elif (connected := _CONNECTED.match(message)) is not None:
+        event |= {"event.category": ["network", "session"], "event.type": ["start"], "event.action": "connected"}
+        put_source(event, connected[1])
+        return True
+    else:
+        return False
+    _login({"user": user, "peer": peer.removeprefix("::ffff:")}, event, outcome)
+    return True
 
 
 def _login(found: dict[str, str | None], event: Event, outcome: str) -> None:
@@ -84,5 +121,11 @@ def _session(message: str, event: Event) -> bool:
 
 
 FORMAT = Format(
-    name="login", dataset="system.auth", read=read, programs=("login", "systemd-logind", "remote", "rlogind", "telnetd")
+    name="login",
+    dataset="system.auth",
+    read=read,
+    programs=(
+        *("login", "systemd-logind", "remote", "rlogind", "telnetd", "screensharingd"),
+        *("ftpd", "vsftpd", "proftpd", "pure-ftpd"),
+    ),
 )

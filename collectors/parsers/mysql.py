@@ -14,7 +14,7 @@ from typing import Any
 from almena.clock import format_time
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers.common import as_text, given, instant, number
+from collectors.parsers.common import as_text, epoch, given, instant, number
 from collectors.parsers.format import Format
 from collectors.parsers.jsonpath import put, text_at, value_at
 from collectors.parsers.network import put_end, put_user
@@ -162,6 +162,8 @@ def _slow(message: str, event: Event, context: Context) -> bool:
         event["@timestamp"] = format_time(int(epoch_at[1]) * 1_000_000)
     event["event.dataset"] = "mysql.slowlog"
     _who(event, user[2] or user[1], user[4] or user[3], None)
+    if user[4] and user[3] and user[3] != user[4]:
+        event["source.domain"] = user[3]
     if took is not None:
         event["event.duration"] = round(float(took[1]) * 1e9)
     lines = [line for line in message.split("\n") if not line.startswith(("#", "SET timestamp=", "use "))]
@@ -198,7 +200,7 @@ def _audit(line: re.Match[str], message: str, event: Event, context: Context) ->
 
 def fits(document: dict[str, Any]) -> bool:
     """Whether a JSON object is a record of an audit log: MySQL Enterprise's and Percona's shapes."""
-    if isinstance(document.get("audit_record"), dict):
+    if isinstance(document.get("audit_record"), dict) or ("msg-type" in document and "thread-id" in document):
         return True
     return "connection_id" in document and "timestamp" in document and ("class" in document or "account" in document)
 
@@ -208,31 +210,39 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     inner = document.get("audit_record")
     facts: dict[str, Any] = inner if isinstance(inner, dict) else document
     written = (text_at(facts, "timestamp") or "").replace(" UTC", "Z")
-    event: Event = {
-        "@timestamp": format_time(instant(written, "UTC") if written else context.received),
-        "event.dataset": "mysql.audit",
-    }
+    moment = instant(written, "UTC") if written else context.received
+    since = number(facts.get("date")) if "msg-type" in facts else None
+    if since is not None and since >= 0:
+        moment = epoch(since)
+    event: Event = {"@timestamp": format_time(moment), "event.dataset": "mysql.audit"}
     user = text_at(facts, "account.user") or text_at(facts, "login.user") or text_at(facts, "user")
     host = (
         text_at(facts, "login.ip") or text_at(facts, "ip") or text_at(facts, "account.host") or text_at(facts, "host")
     )
     database = text_at(facts, "connection_data.db") or text_at(facts, "db") or text_at(facts, "general_data.db")
-    name = (text_at(facts, "event") or text_at(facts, "name") or "audit").lower()
+    name = (text_at(facts, "event") or text_at(facts, "name") or text_at(facts, "cmd") or "audit").lower()
     status = (
         text_at(facts, "connection_data.status") or text_at(facts, "status") or text_at(facts, "general_data.status")
     )
-    failed = number(status) not in (None, 0)
+    failed = number(status) not in (None, 0) or name == "failed login"
+    told = status is not None or name not in ("disconnect", "quit", "startup", "shutdown", "audit", "noaudit")
     user = (user or "").partition("[")[0] or user
     connects = text_at(facts, "class") == "connection" and name != "disconnect"
-    if connects or name in ("connect", "connection", "change user"):
+    if connects or name in ("connect", "connection", "change user", "failed login"):
         _signs_in(event, "failure" if failed else "success", user, host, database)
     else:
         _who(event, user, host, database)
         event |= {"event.category": ["database"], "event.type": ["info"], "event.action": name}
-        event["event.outcome"] = "failure" if failed else "success"
+        if told:
+            event["event.outcome"] = "failure" if failed else "success"
+    named = given(text_at(facts, "account.host"))
+    if "source.ip" in event and named is not None and named != host:
+        event["source.domain"] = named
     if "class" in facts:
         event["event.action"] = f"mysql-{name}"
     query = value_at(facts, "general_data.query") or facts.get("sqltext") or value_at(facts, "query_data.query")
+    if "msg-type" in facts and event["event.action"] != "authentication":
+        query = facts.get("query")
     if query:
         put_statement(event, as_text(query))
     put(event, "almena.database.session", given(facts.get("connection_id")))

@@ -111,6 +111,7 @@ ACTIONS = {
     197: "PURGE USER_RECYCLEBIN",
 }
 """Numbers of the standard audit, and the actions they stand for."""
+_NAMES = frozenset((*ACTIONS.values(), "PL/SQL EXECUTE"))
 
 _REASONS = {
     "1017": "invalid user name or password",
@@ -138,7 +139,10 @@ def read(message: str, event: Event, context: Context) -> bool:
     action = fields.get("ACTION", "")
     if action.isdigit() and len(action) < 5:
         action = ACTIONS.get(int(action), f"ACTION {action}")
-    command, sql = (action, "") if len(action) < 64 and "\n" not in action else ("", action)
+    sql = "" if " " not in action or action in _NAMES or action.startswith("ACTION ") else action
+    command = " ".join(sql[:256].split(None, 2)[:2]).upper() if sql else action
+    if command not in _NAMES and sql:
+        command = ""
     word = (command or sql.partition(" ")[0]).upper()
     event["event.outcome"] = "success" if code == "0" else "failure"
     _kind(event, word, command, sql)
@@ -155,13 +159,13 @@ def _kind(event: Event, word: str, command: str, sql: str) -> None:
     elif word.startswith(("LOGOFF", "DISCONNECT")):
         event |= {"event.category": ["session", "database"], "event.type": ["end"], "event.action": "logoff"}
     else:
+        if sql:
+            put_statement(event, sql)
+        if command or not sql:
+            put_command(event, command or "UNKNOWN")
         event["event.category"] = (
             ["iam", "database"] if any(w in word for w in ("USER", "ROLE", "GRANT")) else ["database"]
         )
-        if sql:
-            put_statement(event, sql)
-        else:
-            put_command(event, command or "UNKNOWN")
         event["event.action"] = event.get("almena.database.command", "unknown").lower().replace(" ", "-")
 
 

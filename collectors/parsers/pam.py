@@ -24,7 +24,11 @@ _SESSION = re.compile(
 )
 _PAIR = re.compile(r"\b(logname|uid|euid|tty|ruser|rhost|user)=(\S*)", re.ASCII)
 _MORE = re.compile(r"PAM \d{1,9} more authentication failures?; ", re.ASCII)
-_ERROR = re.compile(r"PAM: (.{1,128}?) for (illegal user |invalid user )?(.{0,256}) from (\S{1,256})$", re.ASCII)
+_ERROR = re.compile(
+    r"PAM: (.{1,128}?) for (illegal user |invalid user )?(.{0,256}) from (\S{1,256})(?: via \S{1,256})?$", re.ASCII
+)
+_RECEIVED = re.compile(r"received for user ([^\s:]{1,256}): (\d{1,4}) \((.{1,128})\)", re.ASCII)
+_ABSENT = re.compile(r"user [\"']?([^\s\"']{1,256})[\"']? does not exist", re.ASCII)
 _WHO = re.compile(
     r"(?:for user |by user |Refused user |user )?[\"'`\[(]?([^\s\"'`\[\]():;,]{1,256})[\"'`\])]?", re.ASCII
 )
@@ -38,6 +42,7 @@ _SAID = (
     ("Consecutive login failures for user ", "for user ", "account-locked", "failure", "authentication", "info"),
     ("account temporarily locked", "for user ", "account-locked", "failure", "authentication", "info"),
     ("deny=", "user ", "account-locked", "failure", "authentication", "info"),
+    (" tally ", "user ", "account-locked", "failure", "authentication", "info"),
     ("authentication fails for ", "fails for ", "authentication_failure", "failure", "authentication", "info"),
     ("password check failed for user ", "for user ", "authentication_failure", "failure", "authentication", "info"),
     ("Authentication failure)", "for user ", "authentication_failure", "failure", "authentication", "info"),
@@ -52,6 +57,7 @@ _SAID = (
     ("bad username [", "username ", "authentication_failure", "failure", "authentication", "info"),
     ("requirement ", "by user ", "", "", "authentication", "info"),
 )
+_ASKED = re.compile(r" for \[([^\]\s]{1,256})\]", re.ASCII)
 _BARE = ("check pass", "auth could not identify", "conversation failed", "could not identify user")
 
 
@@ -71,6 +77,11 @@ def read(message: str, event: Event, context: Context) -> bool:
         if session is not None:
             _session(session, event)
             return True
+    if of == "chauthtok" and (absent := _ABSENT.match(rest)) is not None:
+        event |= {"event.category": ["iam"], "event.type": ["change"], "event.action": "password-changed"}
+        event |= {"event.outcome": "failure", "event.reason": "no such user"}
+        event["user.name"] = event["user.target.name"] = absent[1]
+        return True
     return _authentication(rest, event, message[: module.end() + 32])
 
 
@@ -84,6 +95,11 @@ def _authentication(rest: str, event: Event, begin: str) -> bool:
         _pairs(rest, event)
     elif rest.startswith(_BARE):
         event |= {"event.action": "authentication_failure", "event.type": ["info"], "event.outcome": "failure"}
+        if (asked := _ASKED.search(rest[:512])) is not None:
+            event["user.name"] = asked[1]
+    elif (received := _RECEIVED.match(rest)) is not None:
+        event |= {"event.action": "authentication_failure", "event.type": ["info"], "event.outcome": "failure"}
+        event |= {"user.name": received[1], "event.code": received[2], "event.reason": received[3]}
     elif not _said(rest, event):
         event["event.type"] = ["info"]
     return True

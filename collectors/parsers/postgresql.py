@@ -31,7 +31,7 @@ _ZONES = {
 
 _TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) ([A-Z]{1,5}|[+-]\d{2,4}(?::\d\d)?)"
 _LINE = re.compile(
-    _TIME + r"[ :]{1,2}(.{0,400}?)(LOG|FATAL|ERROR|WARNING|NOTICE|INFO|PANIC|DEBUG[1-5]?|DETAIL|HINT"
+    _TIME + r"[ :-]{1,2}(.{0,400}?)(LOG|FATAL|ERROR|WARNING|NOTICE|INFO|PANIC|DEBUG[1-5]?|DETAIL|HINT"
     r"|STATEMENT|CONTEXT|QUERY|LOCATION): {1,2}",
     re.ASCII,
 )
@@ -48,6 +48,7 @@ _PID = re.compile(r"\[(\d{1,10})(?:-\d{1,10})?\]", re.ASCII)
 _PAIR = re.compile(r"\b(user|db|database|app|client|host|session)=(\[unknown\]|[^,\s\]]{0,256})", re.ASCII)
 _AT = re.compile(r"([A-Za-z0-9_.$-]{1,64}|\[unknown\])@([A-Za-z0-9_.$-]{1,64}|\[unknown\])", re.ASCII)
 _HOST = re.compile(r"(?:^|\s|:)((?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F:]{3,39})\((\d{1,5})\)", re.ASCII)
+_ADDRESS = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3})(?![\d.])", re.ASCII)
 _AUTHENTICATION = re.compile(
     r"(?:password|Ident|Peer|LDAP|GSSAPI|SSPI|RADIUS|PAM|certificate|SCRAM|MD5)[a-zA-Z0-9 -]{0,20}"
     r' authentication failed for user "([^"]{1,256})"|role "([^"]{1,256})" does not exist',
@@ -89,7 +90,7 @@ def read(message: str, event: Event, context: Context) -> bool:
     if message[:4].isdigit() and message.count(",", 0, 4_096) > 15 and _read_csv(message, event, context):
         return True
     numbered = _NUMBERED.match(message)
-    start = numbered.end() if numbered is not None and "@timestamp" in event else 0
+    start = numbered.end() if numbered is not None and "@timestamp" in event else 2 if message[:2] == "< " else 0
     line, since = _LINE.match(message, start), _EPOCH.match(message, start)
     if line is not None:
         moment, zone, prefix, level = line.groups()
@@ -142,6 +143,8 @@ def _prefix(prefix: str, event: Event) -> None:
     host = _HOST.search(prefix)
     if host is not None and "source.address" not in event:
         put_end(event, "source", host[1], host[2])
+    elif prefix.count(".") > 2 and "source.address" not in event and (bare := _ADDRESS.search(prefix)) is not None:
+        put_end(event, "source", bare[1])
 
 
 def _client(value: str, event: Event) -> None:
@@ -306,6 +309,7 @@ FORMAT = Format(
     dataset="postgresql.log",
     read=read,
     programs=("postgres", "postgresql"),
+    begins=("< 20",),
     convert=convert,
     fits=fits,
     words=False,

@@ -1,4 +1,4 @@
-"""The lines of OpenSSH's server: who came in, who did not, from where and how.
+"""The lines of OpenSSH's server, and of Dropbear: who came in, who did not, from where and how.
 
 Bare messages (`Failed password for root from 192.0.2.7 port 22 ssh2`) get the time of their receipt. What an attacker
 chose as user name cannot pass for an address: names are read up to the *last* ` from `.
@@ -10,7 +10,7 @@ import re
 
 from almena.event import Event
 from collectors.base import Context
-from collectors.parsers import pam, sshd_more
+from collectors.parsers import dropbear, pam, sshd_more
 from collectors.parsers.common import put_source
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_end
@@ -33,6 +33,8 @@ _KEY = re.compile(r" ssh2: (\S.{0,1023})$", re.ASCII | re.DOTALL)
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a message of sshd into the event; False when it is not known."""
+    if event.get("process.name") == "dropbear":
+        return dropbear.read(message, event) or pam.read(message, event, context)
     repeated = _REPEATED.match(message)
     if repeated is not None:
         message = message[repeated.end() :].removesuffix("]").rstrip()
@@ -53,7 +55,8 @@ def _from(rest: str, event: Event) -> str | None:
     match = _PEER.match(peer) if found else None
     if match is None:
         return None
-    put_source(event, match[1], match[2])
+    if match[1] != "UNKNOWN":  # the connection was gone before it was asked
+        put_source(event, match[1], match[2])
     return user
 
 
@@ -192,5 +195,9 @@ def _odd(message: str, event: Event) -> bool:
 _READERS = (_login, _invalid, _refused, _too_many, _closed, _odd)
 
 FORMAT = Format(
-    name="sshd", dataset="system.auth", read=read, programs=("sshd", "sshd-session", "sshd-auth"), program="sshd"
+    name="sshd",
+    dataset="system.auth",
+    read=read,
+    programs=("sshd", "sshd-session", "sshd-auth", "dropbear"),
+    program="sshd",
 )

@@ -27,6 +27,7 @@ def _sentence(begin: str, rest: str, action: str, category: str, kind: str, outc
 
 
 _USER, _HOST, _PORT = r"(?P<user>.{0,256}?)", r"\[?(?P<peer>[^\s\],]{1,256})\]?", r"(?P<port>\d{1,5})"
+_BOTH = r"(?:\S{1,256} \(\[?)?(?P<peer>[^\s\],()]{1,256})"
 _SENTENCES = (
     _sentence(
         "Starting session: ",
@@ -62,7 +63,7 @@ _SENTENCES = (
     ),
     _sentence("beginning MaxStartups throttling", "", "ssh_throttling", "network", "info"),
     _sentence("exited MaxStartups throttling", "", "ssh_throttling", "network", "info"),
-    _sentence("refused connect from ", _HOST, "ssh_refused_host", "network", "denied", "failure"),
+    _sentence("refused connect from ", _BOTH, "ssh_refused_host", "network", "denied", "failure"),
     _sentence(
         "reverse mapping checking getaddrinfo for ",
         rf"(?P<reason>\S{{1,256}}) {_HOST} failed",
@@ -110,6 +111,14 @@ _SENTENCES = (
         "ssh_forward",
         "network",
         "info",
+    ),
+    _sentence(
+        "Access denied for user ",
+        r"(?P<user>.{1,256}?) (?P<reason>by PAM account configuration)",
+        "ssh_refused",
+        "authentication",
+        "start",
+        "failure",
     ),
     _sentence("Certificate ", r"(?P<reason>.{1,256})", "ssh_key_refused", "authentication", "info", "failure"),
     _sentence("Received signal ", r"(?P<reason>\d{1,3}; .{1,64})", "ssh_stopped", "process", "end"),

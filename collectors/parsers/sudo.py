@@ -14,6 +14,13 @@ from collectors.parsers.format import Format
 
 _COMMAND = " ; COMMAND="
 _FIELD = re.compile(r"(HOST|TTY|CHROOT|PWD|USER|GROUP|TSID|ENV)=", re.ASCII)
+_DOAS = re.compile(
+    r"(?:failed auth|tty required) for (?P<failed>\S{1,256})$"
+    r"|command not permitted for (?P<denied>\S{1,256}): (?P<what>.{1,4096})$"
+    r"|(?P<user>\S{1,256}) ran command (?P<command>.{1,4096}) as (?P<to>\S{1,256}) from (?P<place>/.{0,1024})$",
+    re.ASCII | re.DOTALL,
+)
+_POLKIT = ("polkitd", "polkitd(authority=local)", "polkit-agent-helper-1", "pkexec")
 _REFUSALS = (
     "incorrect password attempt",
     "command not allowed",
@@ -41,7 +48,9 @@ def read(message: str, event: Event, context: Context) -> bool:
     program = event.get("process.name")
     if program in ("su", "su-l", "runuser"):
         return read_su(message, event, context)
-    if program in ("polkitd", "polkit-agent-helper-1", "pkexec"):
+    if program == "doas":
+        return _doas(message, event) or pam.read(message, event, context)
+    if program in _POLKIT:
         return sudo_polkit.read(message, event) or pam.read(message, event, context)
     if message.startswith('@cee:{"sudo":'):
         return sudo_json.read(message[5:], event)
@@ -73,6 +82,23 @@ def read(message: str, event: Event, context: Context) -> bool:
     }
     if reason:
         event["event.reason"] = reason
+    return True
+
+
+def _doas(message: str, event: Event) -> bool:
+    """OpenBSD's way of sudo, which Alpine has too: `ana ran command ls as root from /home/ana`."""
+    match = _DOAS.match(message)
+    if match is None:
+        return False
+    refused = match["user"] is None
+    event |= {"event.category": ["process"], "event.type": ["start", "denied"] if refused else ["start"]}
+    event |= {"event.action": "sudo_refused" if refused else "sudo_command"}
+    event |= {"event.outcome": "failure" if refused else "success"}
+    event["user.name"] = match["user"] or match["denied"] or match["failed"]
+    if (command := match["command"] or match["what"]) is not None:
+        event["process.command_line"], event["process.executable"] = command, command.partition(" ")[0]
+    if not refused:
+        event["user.effective.name"], event["process.working_directory"] = match["to"], match["place"]
     return True
 
 
@@ -117,5 +143,5 @@ FORMAT = Format(
     name="sudo",
     dataset="system.auth",
     read=read,
-    programs=("sudo", "su", "su-l", "runuser", "pkexec", "polkitd", "polkit-agent-helper-1"),
+    programs=("sudo", "su", "su-l", "runuser", "doas", *_POLKIT),
 )

@@ -17,19 +17,20 @@ _UNIT = re.compile(
     r"(?:Unit )?([\w@:.\\-]{1,256}\.(?:service|socket|timer|mount|scope|slice|target|path|swap))(?::|\b)", re.ASCII
 )
 _STATE = re.compile(
-    r"(Started|Starting|Stopped|Stopping|Failed to start|Reloaded|Reloading|Mounted|Mounting|Unmounted|Unmounting"
-    r"|Finished|Listening on|Closed|Reached target|Stopped target|Created slice|Removed slice"
+    r"(Stopped target|Started|Starting|Stopped|Stopping|Failed to start|Reloaded|Reloading|Restarted|Mounted|Mounting"
+    r"|Unmounted|Unmounting|Finished|Listening on|Closed|Reached target|Created slice|Removed slice"
     r"|Condition check resulted in|Dependency failed for|Activating|Deactivated) (.{1,512}?)\.{0,3}$",
     re.ASCII | re.DOTALL,
 )
 _STATES = {
-    "Started": ("started-service", ["start"], "success"),
+    "Started": ("service-start", ["start"], "success"),
     "Starting": ("starting-service", ["start"], None),
-    "Stopped": ("stopped-service", ["end"], "success"),
+    "Stopped": ("service-stop", ["end"], "success"),
     "Stopping": ("stopping-service", ["end"], None),
-    "Failed to start": ("started-service", ["start"], "failure"),
-    "Dependency failed for": ("started-service", ["start"], "failure"),
-    "Reloaded": ("reloaded-service", ["change"], "success"),
+    "Failed to start": ("service-start", ["start"], "failure"),
+    "Dependency failed for": ("service-start", ["start"], "failure"),
+    "Reloaded": ("service-reload", ["change"], "success"),
+    "Restarted": ("service-restart", ["change"], "success"),
     "Finished": ("finished-service", ["end"], "success"),
 }
 _SESSION = re.compile(r"Session (\S{1,64}) of [uU]ser ([^\s.]{1,256})", re.ASCII)
@@ -77,9 +78,9 @@ def _unit(unit: str, rest: str, event: Event) -> None:
         if result is not None:
             event["event.reason"] = result[1]
     elif "Deactivated successfully" in rest or "Succeeded" in rest:
-        event |= {"event.type": ["end"], "event.action": "stopped-service", "event.outcome": "success"}
+        event |= {"event.type": ["end"], "event.action": "service-stop", "event.outcome": "success"}
     elif "Scheduled restart job" in rest:
-        event |= {"event.type": ["change"], "event.action": "restarted-service"}
+        event |= {"event.type": ["change"], "event.action": "service-restart"}
     else:
         event["event.type"] = ["info"]
 

@@ -15,6 +15,7 @@ from almena.clock import format_time
 from almena.errors import ParseError
 from almena.event import Event
 from collectors.base import Context
+from collectors.parsers import vmware_sso
 from collectors.parsers.common import instant
 from collectors.parsers.format import Format
 from collectors.parsers.network import put_end, put_user
@@ -49,17 +50,30 @@ _SHELL = re.compile(r"\[shell\.\w{1,16}@6876 ((?:[a-z]{1,16}=\"(?:[^\"\\]++|\\.)
 _SHELL_PART = re.compile(r"([a-z]{1,16})=\"((?:[^\"\\]++|\\.)*+)\"", re.ASCII | re.DOTALL)
 _TYPED = re.compile(r"\[([\w.@\\-]{1,128})\]: (.{1,4096})$", re.ASCII | re.DOTALL)
 _VOB = re.compile(r"\s{0,4}\[\w{1,64}\] \d{1,20}us: \[((?:vob|esx)\.[\w.]{1,128})\] {0,2}", re.ASCII)
+_CORRELATORS = ("[UserLevelCorrelator] ", "[GenericCorrelator] ")
 _CANNOT = re.compile(r"Cannot login (?:user )?(\S{1,256}?)@([0-9A-Fa-f:.]{2,45})(?:: (.{1,256}))?", re.ASCII)
 _ACCEPTED = re.compile(r"Accepted password for user (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
 _REJECTED = re.compile(r"Rejected password for user (\S{1,256}) from ([0-9A-Fa-f:.]{2,45})", re.ASCII)
+_LOCKED = re.compile(r"user account '([^']{1,128})' has been locked", re.ASCII)
+_CONSOLE = re.compile(r"authentication of user (\S{1,256}) (succeeded|failed)", re.ASCII)
+_STS = re.compile(r"Authentication succeeded for user \[([^\]\s]{1,256})\]", re.ASCII)
+_REFUSED = re.compile(r"Failed to authenticate principal \[([^\]\s]{1,256})\]", re.ASCII)
+_AUDIT = re.compile(r"log\.syslog\.structured_data\.([\w.]{1,64})@6876\.(\w{1,32})", re.ASCII)
 _SSO = re.compile(r"Authentication (?:of|for) user \[?([^\]\s]{1,256})\]? (?:failed|rejected)", re.ASCII)
 _PROGRAMS = (
     *("Hostd", "hostd", "Vpxa", "vpxa", "vpxd", "vpxd-main", "vpxd-svcs", "Rhttpproxy", "rhttpproxy", "Fdm", "fdm"),
     *("vmkernel", "vmkwarning", "vobd", "hostd-probe", "esxupdate", "shell", "ESXShell", "VSANMGMTSVC", "vsansystem"),
     *("vmauthd", "sfcb-vmware_base", "envoy-access", "vsphere-ui", "sso-websso", "vcenter-server", "vmafdd", "vmdird"),
+    *("sso-audit", "sso-events", "vmware-sso", "healthd"),
     *("applmgmt-audit", "updatemgr", "vmcad", "vmware-sts-idmd", "sso", "rsyslogd-vc", "vsan-health", "vapi-endpoint"),
-    *("applmgmt", "vmon", "eam", "snmpd-esx", "vpxd-profiler", "healthd", "vmsyslogd", "crx-cli", "usbarb", "nfcd"),
+    *("applmgmt", "vmon", "eam", "snmpd-esx", "vpxd-profiler", "vmsyslogd", "dcui", "crx-cli", "usbarb", "nfcd"),
 )
+_FILES = tuple(
+    f"{level} {program}["
+    for level in ("info", "warning", "error", "verbose", "trivia")
+    for program in ("hostd", "vpxa", "vpxd", "rhttpproxy", "fdm", "envoy")
+)
+"""How lines go on behind their time in the files of the services, before ESXi 8."""
 _LEVELS = {"verbose": "debug", "trivia": "trace", "In": "info", "Wa": "warning", "Er": "error", "Db": "debug"}
 _KINDS = {
     "UserLoginSessionEvent": "login",
@@ -84,6 +98,8 @@ _KINDS = {
 
 def read(message: str, event: Event, context: Context) -> bool:
     """Read a message of one of the services into the event."""
+    if message[-1:] == "}" and vmware_sso.read(message, event):
+        return True
     body = message
     head = _HEAD.match(body)
     if head is not None:
@@ -91,31 +107,40 @@ def read(message: str, event: Event, context: Context) -> bool:
         if level is not None:
             short = level.partition("(")[0]
             event["log.level"] = _LEVELS.get(short, short)
+        event.setdefault("process.name", head[2])
         body = body[head.end() :]
     origin = _ORIGIN.match(body)
     if origin is not None:
         for name, value in _PART.findall(origin[1]):
             if name == "user":
-                put_user(event, value.partition(":")[0])
+                # `vpxuser:DOMAIN\name`: vCenter's account, and for whom it acts.
+                put_user(event, value.partition(":")[2] or value)
             else:
                 event["log.logger" if name == "sub" else "almena.vmware.operation"] = value
         body = body[origin.end() :]
     if head is None and origin is None and event.get("process.name") not in _PROGRAMS:
-        return False
+        if not body.startswith(_CORRELATORS):
+            return False
+        event["process.name"] = "vobd"
     event["message"] = body = body.lstrip(" ")
     event["event.category"], event["event.type"] = ["host"], ["info"]
     event["observer.vendor"] = "VMware"
+    if not body and "log.syslog.version" in event:
+        _recorded(event)
     vcenter = _VPXD.match(body)
     if vcenter is not None:
         _vcenter(vcenter, event, context)
     else:
         number = _EVENT.match(body)
+        if number is not None:
+            event["event.id"] = number[1]
         _said(body[number.end() :] if number else body, event)
     return True
 
 
 def _vcenter(found: re.Match[str], event: Event, context: Context) -> None:
-    _, moment, kind, level, who, place, text = found.groups()
+    number, moment, kind, level, who, place, text = found.groups()
+    event["event.id"] = number
     if "@timestamp" not in event:  # the header's is of the same clock
         with contextlib.suppress(ParseError):
             event["@timestamp"] = format_time(instant(moment, "UTC"))
@@ -173,8 +198,40 @@ def _more(text: str, event: Event) -> None:
     elif vob is not None:
         event["event.code"] = event["event.action"] = vob[1]
         _opened(text, event)
+        _locked(text, event)
+    elif (console := _CONSOLE.match(text)) is not None:
+        _signs(event, console[1], None, "login", "success" if console[2] == "succeeded" else "failure")
+    elif (named := _STS.search(text) or _REFUSED.search(text)) is not None:
+        _signs(event, named[1], None, "login", "success" if named.re is _STS else "failure")
     elif event.get("process.name") in ("shell", "ESXShell") and (typed := _TYPED.match(text)) is not None:
         _types(event, typed[1], typed[2], None)
+    else:
+        _locked(text, event)
+
+
+def _locked(text: str, event: Event) -> None:
+    locked = _LOCKED.search(text)
+    if locked is not None:
+        put_user(event, locked[1])
+        event |= {"event.category": ["authentication"], "event.type": ["info"], "event.outcome": "failure"}
+
+
+def _recorded(event: Event) -> None:
+    """An audit record of ESXi 8, which is all in the structured data of its header."""
+    facts: dict[str, str] = {}
+    for name, value in list(event.items()):
+        found = _AUDIT.fullmatch(name)
+        if found is not None:
+            event["event.action"] = event["event.code"] = found[1]
+            facts[found[2]] = str(value)
+    if not facts:
+        return
+    put_user(event, facts.get("subject"))
+    put_end(event, "source", facts.get("subjectSource"))
+    if "command" in facts:
+        event["process.command_line"] = facts["command"]
+    if "result" in facts:
+        event["event.outcome"] = "success" if facts["result"] == "success" else "failure"
 
 
 def _opened(text: str, event: Event) -> None:
@@ -205,4 +262,12 @@ def _types(event: Event, who: str | None, command: str | None, result: str | Non
 _SENTENCES = ((_CANNOT, "failure"), (_FAILED, "failure"), (_REJECTED, "failure"), (_ACCEPTED, "success"))
 
 
-FORMAT = Format(name="vmware", dataset="vmware.esxi", read=read, programs=_PROGRAMS)
+FORMAT = Format(
+    name="vmware",
+    dataset="vmware.esxi",
+    read=read,
+    programs=_PROGRAMS,
+    begins=(*_CORRELATORS, *_FILES),
+    convert=vmware_sso.convert,
+    fits=vmware_sso.fits,
+)

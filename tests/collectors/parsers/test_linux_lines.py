@@ -20,7 +20,7 @@ def parse(text: str) -> Event:
     [
         (
             "useradd[8]: new user: name=ana, UID=1002, GID=1002, home=/home/ana, shell=/bin/sh",
-            "added-user-account",
+            "user-created",
             "ana",
         ),
         ("usermod[8]: add 'ana' to group 'sudo'", "group-member-added", "ana"),
