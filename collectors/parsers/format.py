@@ -88,7 +88,10 @@ class Format:
         """What begins at `at`, added to the event that the header gave; None when it is of another format."""
         message = line[at:] if at else line
         if self.convert is not None and message[:1] == "{":
-            return self.document(json_object(message.encode()), event, context, line)
+            document = json_object(message.encode())
+            if self.fits is not None and not self.fits(document):
+                return None
+            return self.document(document, event, context, line)
         if self.read is None:
             return None
         if not self._signed(event) and not self.known(line, at):

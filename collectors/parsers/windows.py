@@ -66,11 +66,8 @@ def event_of(record: Record, context: Context) -> Event:
         # Winlogbeat writes its data with underscores where Defender has spaces.
         record = record._replace(data={name.replace("_", ""): text for name, text in record.data.items()})
     event: Event = dict(record.extra)
-    for name, value in record.system.items():
-        if value is not None and value != "":
-            event["winlog." + name] = value
-    for name, text in record.data.items():
-        event["winlog.event_data." + name] = text
+    event |= {"winlog." + name: value for name, value in record.system.items() if value is not None and value != ""}
+    event |= {"winlog.event_data." + name: text for name, text in record.data.items()}
     if len(event) > MAX_FIELDS:
         raise ParseError(f"more than {MAX_FIELDS} fields")
     event["@timestamp"] = format_time(_time(record, dataset, context))

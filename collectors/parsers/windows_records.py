@@ -83,7 +83,7 @@ _PLACES_WITH_TYPE = _PLACES | {"EventType": "event_type"}
 
 _NAME = re.compile(r"[\s:]+", re.ASCII)
 
-_FIELDS = 64  # of records whose names are remembered
+_FIELDS, _MOST_PLANS = 64, 1_024  # of records whose names are remembered
 _SHORT = 128  # names that are remembered; attackers may make longer ones
 
 
@@ -280,17 +280,23 @@ def _winlogbeat(document: dict[str, Any]) -> Record:
 _Names = tuple[tuple[str, str], ...]
 
 
-@lru_cache(maxsize=1_024)
-def _plan(names: tuple[str, ...], own_type: bool) -> tuple[_Names, _Names]:
-    """What each field of records with these names is: facts about the event, and the event's own data."""
+_PLANS: dict[tuple[str | bool, ...], tuple[_Names, _Names]] = {}
+
+
+def _plan(key: tuple[str | bool, ...], own_type: bool) -> tuple[_Names, _Names]:
+    """What each field of records with these names is: facts about the event, and the event's own data.
+
+    It is remembered where the names are few and short, as those of real records are.
+    """
+    names = [name for name in key if isinstance(name, str)]
     places = _PLACES if own_type else _PLACES_WITH_TYPE
     facts = tuple((name, fact) for name in names if (fact := places.get(name)))
-    return facts, tuple((name, _plain_name(name)) for name in names if name not in places)
-
-
-def _few(fields: dict[str, Any]) -> bool:
-    """Whether the names are so few and short that what follows from them is remembered."""
-    return len(fields) <= _FIELDS and len("".join(fields)) <= _FIELDS * 32
+    found = facts, tuple((name, _plain_name(name)) for name in names if name not in places)
+    if len(names) <= _FIELDS and sum(map(len, names)) <= _FIELDS * 32:
+        if len(_PLANS) >= _MOST_PLANS:
+            _PLANS.clear()
+        _PLANS[key] = found
+    return found
 
 
 def _nxlog(document: dict[str, Any]) -> Record:
@@ -300,7 +306,8 @@ def _nxlog(document: dict[str, Any]) -> Record:
     data: dict[str, str] = {}
     # NXLog overwrites an event's own EventType with the log's and keeps the other under this (misspelt) name.
     own_type = "EventTypeOrignal" in fields or given(fields.get("EventType")) not in _NXLOG_TYPES
-    facts, names = _plan(tuple(fields), own_type) if _few(fields) else _plan.__wrapped__(tuple(fields), own_type)
+    key: tuple[str | bool, ...] = (*fields, own_type)
+    facts, names = _PLANS.get(key) or _plan(key, own_type)
     for name, fact in facts:
         value = fields[name]
         if type(value) is str:
