@@ -23,6 +23,13 @@ _NEW_USER = (
     r"new user: name=(?P<user>[^,]{1,256}), UID=(?P<uid>\d{1,10}), GID=(?P<gid>\d{1,10})"
     r"(?:, home=(?P<home>[^,]{0,512}), shell=(?P<shell>[^,]{0,256}))?"
 )
+_SUSE_USER = (
+    r"new account added - account=(?P<user>[^,]{1,256}), uid=(?P<uid>\d{1,10}), gid=(?P<gid>\d{1,10})"
+    r"(?:, home=(?P<home>[^,]{0,512}), shell=(?P<shell>[^,]{0,256}))?"
+)
+_SUSE_MEMBER = (
+    r"account added to group - account=(?P<user>[^,]{1,256}), group=(?P<group>[^,]{1,256})(?:, gid=(?P<gid>\d{1,10}))?"
+)
 _CHANGED = (
     rf"change user {_USER} (?P<what>[^']{{1,64}}?) from '(?P<old>[^']{{0,512}})' to "
     r"'(?P<new_value>[^']{0,512})'"
@@ -49,6 +56,15 @@ def _table(rows: tuple[tuple[str, str, str], ...]) -> tuple[_Sentence, ...]:
 _SENTENCES = _table(
     (
         (_NEW_USER, "user-created", "user creation"),
+        (_SUSE_USER, "user-created", "user creation"),
+        (_SUSE_MEMBER, "group-member-added", "group change"),
+        (r"account deleted - account=(?P<user>[^,]{1,256})", "user-deleted", "user deletion"),
+        (
+            r"(?:new )?group added - group=(?P<group>[^,]{1,256})(?:, gid=(?P<gid>\d{1,10}))?",
+            "group-created",
+            "group creation",
+        ),
+        (r"group deleted - group=(?P<group>[^,]{1,256})", "group-deleted", "group deletion"),
         (rf"failed adding user {_USER}", "!user-created", "user creation"),
         (r"new group: name=(?P<group>[^,]{1,256}), GID=(?P<gid>\d{1,10})", "group-created", "group creation"),
         (
@@ -61,22 +77,25 @@ _SENTENCES = _table(
         (rf"user {_USER} added by {_BY} to group {_GROUP}", "group-user-added", "group change"),
         (rf"user {_USER} removed by {_BY} from group {_GROUP}", "group-user-removed", "group change"),
         (rf"members of group {_GROUP} set by {_BY} to", "modified-group-account", "group change"),
+        (rf"administrators of group {_GROUP} set by {_BY} to", "modified-group-account", "group change"),
+        (rf"password of group {_GROUP} (?:changed|removed) by {_BY}", "modified-group-account", "group change"),
         (rf"group {_GROUP} (?:administrators|password) .{{0,64}}?by {_BY}", "modified-group-account", "group change"),
         (rf"delete user {_USER}", "user-deleted", "user deletion"),
         (rf"removed (?:shadow )?group {_GROUP}(?: owned by {_USER})?", "group-deleted", "group deletion"),
+        (rf"remove group {_GROUP}", "group-deleted", "group deletion"),
         (rf"group {_GROUP} removed", "group-deleted", "group deletion"),
         (rf"lock user {_USER} password", "locked-account", "user change"),
         (rf"unlock user {_USER} password", "unlocked-account", "user change"),
         (rf"change user {_USER} password", "password-changed", "user change"),
         (rf"change user name {_USER} to [`'\"]?(?P<new>[^\s`'\"]{{1,256}})", "modified-user-account", "user change"),
         (_CHANGED, "modified-user-account", "user change"),
+        (rf"change group {_GROUP} ", "modified-group-account", "group change"),
         (rf"change (?:user )?{_USER} ", "modified-user-account", "user change"),
         (
             r"group changed in \S{1,64} \(group (?P<group>[^\s/,]{1,256})/(?P<gid>\d{1,10})",
             "modified-group-account",
             "group change",
         ),
-        (rf"change group {_GROUP} ", "modified-group-account", "group change"),
         (rf"password for {_USER} changed by {_BY}", "password-changed", "user change"),
         (rf"(?:password changed for|changed password for) {_USER}", "password-changed", "user change"),
         (rf"changed (?:password )?expiry (?:information )?for {_USER}", "modified-user-account", "user change"),

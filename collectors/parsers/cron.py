@@ -18,8 +18,11 @@ _NUMBERED = re.compile(r"\[\d{1,10}\] ", re.ASCII)
 _ANACRON = re.compile(
     r"(?:Job|Will run job) [`'\"]?([^`'\"\s]{1,256})[`'\"]? ?(started|terminated|in \d{1,6} min\.)?", re.ASCII
 )
-_BUSYBOX = re.compile(r"(?:crond: )?USER (\S{1,256}) pid {1,4}\d{1,10} cmd (.{1,8192})$", re.ASCII | re.DOTALL)
+_BUSYBOX = re.compile(
+    r"(?:crond: )?USER (?P<user>\S{1,256}) pid {1,4}\d{1,10} cmd (?P<command>.{1,8192})$", re.ASCII | re.DOTALL
+)
 """How the cron of Alpine and of routers tells of a job."""
+_AT = re.compile(r"Starting job \d{1,10} \(\w{1,64}\) for user '?(?P<user>[^'\s]{1,256})'? \(\d{1,10}\)", re.ASCII)
 _MEANINGS = {
     "CMD": ("cron_command", "process", "start", "success"),
     "CMDOUT": ("cron_output", "process", "info", None),
@@ -51,7 +54,8 @@ def read(message: str, event: Event, context: Context) -> bool:
         return _busybox(message, event) or _anacron(message, event) or pam.read(message, event, context)
     user, what, rest = match.groups()
     rest = rest.removesuffix(")")
-    action, category, kind, outcome = _MEANINGS.get(what.upper(), ("cron_info", "process", "info", None))
+    what = "FAILED" if what.startswith("FAILED ") else what.upper()
+    action, category, kind, outcome = _MEANINGS.get(what, ("cron_info", "process", "info", None))
     event |= {"event.action": action, "event.category": [category], "event.type": [kind]}
     if outcome is not None:
         event["event.outcome"] = outcome
@@ -68,11 +72,13 @@ def read(message: str, event: Event, context: Context) -> bool:
 
 
 def _busybox(message: str, event: Event) -> bool:
-    match = _BUSYBOX.match(message)
+    match = _BUSYBOX.match(message) or _AT.match(message)
     if match is None:
         return False
     event |= {"event.category": ["process"], "event.type": ["start"], "event.action": "cron_command"}
-    event |= {"event.outcome": "success", "user.name": match[1], "process.command_line": match[2]}
+    event |= {"event.outcome": "success", "user.name": match["user"]}
+    if match.re is _BUSYBOX:
+        event["process.command_line"] = match["command"]
     return True
 
 

@@ -69,9 +69,7 @@ _PROGRAMS = (
     *("applmgmt", "vmon", "eam", "snmpd-esx", "vpxd-profiler", "vmsyslogd", "dcui", "crx-cli", "usbarb", "nfcd"),
 )
 _FILES = tuple(
-    f"{level} {program}["
-    for level in ("info", "warning", "error", "verbose", "trivia")
-    for program in ("hostd", "vpxa", "vpxd", "rhttpproxy", "fdm", "envoy")
+    f"{level} {program}[" for level in ("info", "warning", "error", "verbose") for program in ("hostd", "vpxa", "vpxd")
 )
 """How lines go on behind their time in the files of the services, before ESXi 8."""
 _LEVELS = {"verbose": "debug", "trivia": "trace", "In": "info", "Wa": "warning", "Er": "error", "Db": "debug"}
@@ -199,9 +197,9 @@ def _more(text: str, event: Event) -> None:
         event["event.code"] = event["event.action"] = vob[1]
         _opened(text, event)
         _locked(text, event)
-    elif (console := _CONSOLE.match(text)) is not None:
+    elif "uthenticat" in text and (console := _CONSOLE.match(text)) is not None:
         _signs(event, console[1], None, "login", "success" if console[2] == "succeeded" else "failure")
-    elif (named := _STS.search(text) or _REFUSED.search(text)) is not None:
+    elif "uthenticat" in text and (named := _STS.search(text) or _REFUSED.search(text)) is not None:
         _signs(event, named[1], None, "login", "success" if named.re is _STS else "failure")
     elif event.get("process.name") in ("shell", "ESXShell") and (typed := _TYPED.match(text)) is not None:
         _types(event, typed[1], typed[2], None)
@@ -210,7 +208,7 @@ def _more(text: str, event: Event) -> None:
 
 
 def _locked(text: str, event: Event) -> None:
-    locked = _LOCKED.search(text)
+    locked = _LOCKED.search(text) if " been locked" in text else None
     if locked is not None:
         put_user(event, locked[1])
         event |= {"event.category": ["authentication"], "event.type": ["info"], "event.outcome": "failure"}
