@@ -45,7 +45,7 @@ _POOL = re.compile(
     rf"MULTI(?:_sva)?: (?:pool returned IPv4=|Learn: |primary virtual IP for \S{{1,256}}: )({_ADDRESS})(?=$|[ ,/])",
     re.ASCII,
 )
-_NAME = re.compile(r"Username/Password authentication (succeeded|deferred) for username '(.{0,256})'", re.ASCII)
+_NAME = re.compile(r"TLS: Username/Password authentication (succeeded|deferred) for username '(.{0,256})'", re.ASCII)
 _VERIFIED = re.compile(
     r"VERIFY (OK|ERROR|KU OK|EKU OK|SCRIPT OK)(?:: depth=(\d{1,2}))?(?:, error=(.{1,128}?):)?", re.ASCII
 )
@@ -111,52 +111,58 @@ def signed_in(event: Event, message: str, *, failed: bool) -> bool:
 
 
 def say(message: str, event: Event) -> bool:
-    """Read a message of OpenVPN into the event; False when it tells of no peer and no user."""
+    """Read a message of OpenVPN into the event; False when it tells of no peer and no user.
+
+    What happened is read from where OpenVPN itself writes: certificates and what peers tell of themselves are theirs.
+    """
     event["network.protocol"] = "openvpn"
-    peer = find_peer(message, event)
-    named = _NAMED.search(message)
+    peer, at = find_peer(message, event)
+    text = message[at:]
+    named = _NAMED.match(text)
     if named is not None:
-        if peer == "own":
+        if at:
             put_user(event, named[1])
         return told(event, "vpn-connected", "success", ["network", "session"], ["connection", "start"], message)
-    user = _NAME.search(message)
+    user = _NAME.match(text)
     if user is not None:
         put_user(event, user[2])
         return signed_in(event, message, failed=False)
-    verified = _VERIFIED.search(message)
+    verified = _VERIFIED.match(text)
     if verified is not None:
-        return _certificate(message, verified, event)
-    if any(words in message for words in _REFUSED):
+        return _certificate(text, verified, message, event)
+    if text.startswith("peer info: "):
+        return told(event, "vpn", None, ["network"], ["connection", "info"], message)
+    if any(words in text for words in _REFUSED):
         return signed_in(event, message, failed=True)
-    if any(words in message for words in _BROKEN):
+    if any(words in text for words in _BROKEN):
         return told(event, "tls-failed", "failure", ["network"], ["connection", "error"], message)
-    again = _AGAIN.search(message)
+    again = _AGAIN.match(text)
     if again is not None:
         put_user(event, again[1])
         return told(event, "session-replaced", "success", ["network", "session"], ["connection", "end"], message)
     if peer:
-        return _of_peer(message, event)
-    if message.startswith("Initialization Sequence Completed"):
+        return _of_peer(text, message, event)
+    if text.startswith("Initialization Sequence Completed"):
         return told(event, "vpn-started", "success", ["network"], ["start"], message)
     return False
 
 
-def _of_peer(message: str, event: Event) -> bool:
-    pool = _POOL.search(message)
+def _of_peer(text: str, message: str, event: Event) -> bool:
+    pool = _POOL.match(text)
     if pool is not None:
         put_nat(event, "source", pool[1])
         return told(event, "address-assigned", "success", ["network"], ["connection", "start"], message)
-    if "TLS: Initial packet from" in message or "TCP connection established" in message:
+    if text.startswith(("TLS: Initial packet from", "TCP connection established")):
         return told(event, "connection-started", None, ["network"], ["connection", "start"], message)
-    if any(words in message for words in _LOST):
+    if any(words in text for words in _LOST):
         return told(event, "vpn-disconnected", "success", ["network", "session"], ["connection", "end"], message)
     return told(event, "vpn", None, ["network"], ["connection", "info"], message)
 
 
-def _certificate(message: str, verified: re.Match[str], event: Event) -> bool:
+def _certificate(text: str, verified: re.Match[str], message: str, event: Event) -> bool:
     """A certificate of the chain was looked at; the last, of depth 0, is the peer's own."""
     failed = verified[1] == "ERROR"
-    subject = _SUBJECT.search(message, verified.end())
+    subject = _SUBJECT.search(text, verified.end())
     if subject is not None and verified[2] == "0":
         put_user(event, subject[1])
     if verified[3]:
@@ -165,16 +171,16 @@ def _certificate(message: str, verified: re.Match[str], event: Event) -> bool:
     return told(event, action, outcome, ["authentication", "network"], ["info"], message)
 
 
-def find_peer(message: str, event: Event) -> str:
-    """Set whose address the message has: `own` that in front, `told` one it mentions, empty for none."""
+def find_peer(message: str, event: Event) -> tuple[bool, int]:
+    """Set whose address the message has, in front or within; whether there is one, and where the words begin."""
     peer = _PEER.match(message)
     if peer is None:
         incoming = _INCOMING.search(message)
         if incoming is None:
-            return ""
+            return False, 0
         out = incoming[1] == "remote:" or _NAMED.match(message) is not None
         put_end(event, "destination" if out else "source", incoming[2], incoming[3])
-        return "told"
+        return True, 0
     user, family, where, port, bare = peer.groups()
     if user:
         put_user(event, user)
@@ -183,10 +189,10 @@ def find_peer(message: str, event: Event) -> str:
     if bare is None:
         put_end(event, "source", where, port)
     elif address(bare) is None:
-        return ""
+        return False, 0
     else:
         put_end(event, "source", bare)
-    return "own"
+    return True, peer.end()
 
 
 FORMAT = Format(

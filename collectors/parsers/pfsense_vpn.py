@@ -14,7 +14,7 @@ _SERVER = re.compile(
     r" - (connected|connecting|disconnected)",
     re.ASCII,
 )
-_USER = re.compile(r"user '(.{0,256})' (authenticated|could not authenticate)", re.ASCII)
+_USER = re.compile(r"(?:[^\s']{1,200} )?user '(.{0,256})' (authenticated|could not authenticate)", re.ASCII)
 
 _CHARON = re.compile(r"(?:\d{1,3}\[([A-Z]{2,4})\] )?(?:<([^>]{1,128})> )?", re.ASCII)
 _PACKET = re.compile(
@@ -44,7 +44,7 @@ def openvpn(message: str, event: Event) -> bool:
         put_end(event, "source", server[3])
         end = server[4] == "disconnected"
         return told(event, f"vpn-{server[4]}", "success", ["network", "session"], ["end" if end else "start"], message)
-    user = _USER.search(message)
+    user = _USER.match(message)
     if user is not None:
         find_peer(message, event)
         put_user(event, user[1])
