@@ -68,13 +68,17 @@ _LONG = {
 
 def fits(document: dict[str, Any]) -> bool:
     """Whether a JSON object has the keys that every record has."""
-    return "eventSource" in document and "eventName" in document and "awsRegion" in document
+    if "awsRegion" in document:
+        return ("eventName" in document and "eventSource" in document) or "insightDetails" in document
+    return "digestEndTime" in document and "digestS3Object" in document
 
 
 def convert(document: dict[str, Any], context: Context) -> Event:
     """The event of one record; raises ParseError when its time cannot be read."""
-    action = as_text(document.get("eventName"))
-    service = as_text(document.get("eventSource"))
+    if "digestEndTime" in document:
+        return _digest(document)
+    action = text_at(document, "eventName") or text_at(document, "insightDetails.eventName") or "unknown"
+    service = text_at(document, "eventSource") or text_at(document, "insightDetails.eventSource") or "unknown"
     written = given(document.get("eventTime"))
     category, kind = _kind(service, action, document.get("readOnly"))
     event: Event = {
@@ -106,13 +110,27 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     return event
 
 
+def _digest(document: dict[str, Any]) -> Event:
+    """The digest that CloudTrail writes each hour, by which one proves that no record was changed or taken away."""
+    event: Event = {
+        "@timestamp": format_time(instant(as_text(document["digestEndTime"]), "UTC")),
+        "event.category": ["file"],
+        "event.type": ["info"],
+        "event.outcome": "success",
+        "cloud.provider": "aws",
+    }
+    put(event, "cloud.account.id", document.get("awsAccountId"))
+    put(event, "file.path", document.get("digestS3Object"))
+    return event
+
+
 def _user(document: dict[str, Any], event: Event) -> None:
     """The user, or the role's name when somebody acts under one; a role's session is often called after a person."""
     put(event, "user.id", text_at(document, "userIdentity.principalId"))
-    name = text_at(document, "userIdentity.userName")
+    name = text_at(document, "userIdentity.sessionContext.sessionIssuer.userName")
     arn = text_at(document, "userIdentity.arn") or ""
     if name is None:
-        name = text_at(document, "userIdentity.sessionContext.sessionIssuer.userName")
+        name = text_at(document, "userIdentity.userName")
     if name is None and text_at(document, "userIdentity.type") == "Root":
         name = "root"
     if name is None and "/" in arn:
@@ -123,7 +141,10 @@ def _user(document: dict[str, Any], event: Event) -> None:
     request = value_at(document, "requestParameters")
     if isinstance(request, dict):
         put(event, "user.target.name", given(request.get("userName")))
+        put(event, "user.changes.name", given(request.get("newUserName")))
         put(event, "group.name", given(request.get("groupName")))
+    put(event, "user.target.id", text_at(document, "responseElements.user.userId"))
+    put(event, "group.id", text_at(document, "responseElements.group.groupId"))
 
 
 def _outcome(document: dict[str, Any]) -> str:
