@@ -14,7 +14,7 @@ from collectors.base import Context
 from collectors.parsers import anyjson, formats, header, syslog
 from collectors.parsers.common import json_object, text
 from collectors.parsers.format import Format, finish
-from collectors.parsers.shipped import beside, is_marked, taken_out
+from collectors.parsers.shipped import beside, carries, taken_out
 
 UNKNOWN = "unknown"
 """The data set of records that no format understands."""
@@ -51,11 +51,16 @@ def _document(raw: bytes, line: str, context: Context) -> tuple[str, Event] | No
 
 
 def _shipped(document: dict[str, Any], context: Context) -> tuple[str, Event] | None:
-    """The event of a line that a shipper wrapped, where its format is known."""
-    shipped = taken_out(document, context) if is_marked(document) else None
+    """The event of a line or an object that a shipper wrapped, where its format is known."""
+    shipped = taken_out(document, context) if carries(document) else None
     if shipped is None:
         return None
-    found = _line(shipped.line, shipped.context)
+    if shipped.line[0] != "{":
+        found = _line(shipped.line, shipped.context)
+    else:
+        inner = json_object(shipped.line.encode("utf-8", "replace"))
+        known = formats.of_document(inner)
+        found = (known.name, known.document(inner, {}, shipped.context, shipped.line)) if known is not None else None
     return (found[0], beside(found[1], shipped.fields)) if found is not None else None
 
 

@@ -26,6 +26,7 @@ _MARKS = (
     *("agent.type", "agent.name", "agent.ephemeral_id", "beat.name", "input.type", "log.file.path", "log.offset"),
     *("@version", "fromhost", "source_type", "fluentbit.tag", "syslog.appname", "result._indextime"),
 )
+_READ = frozenset(("event.action", "event.category", "event.outcome", "source.ip", "source.address"))
 _NOT_SAID = frozenset((*_TEXTS, *ecs.TIMES, "host", "event.created", "event.dataset", "event.module", "event.kind"))
 _PROGRAMS = ("process.name", "log.syslog.appname", "syslog.appname", "appname", "programname", "program", "ident")
 _HOSTS = ("host.name", "host.hostname", "log.syslog.hostname", "fromhost", "hostname", "host", "beat.hostname")
@@ -88,10 +89,13 @@ def taken_out(document: dict[str, Any], context: Context) -> Shipped | None:
     return None
 
 
-def is_marked(document: dict[str, Any]) -> bool:
-    """Whether a document has what shippers add, and none of an application's own: a glance at its keys."""
+def carries(document: dict[str, Any]) -> bool:
+    """Whether a document only carries a line or another document, as far as its keys tell: it has what shippers add,
+    the original and nothing read from it, or no time of its own, which no application's document lacks."""
     fields = flat(document)
-    return any(name in fields for name in _MARKS)
+    if any(name in fields for name in _MARKS) or ("event.original" in fields and _READ.isdisjoint(fields)):
+        return True
+    return not any(name in fields for name in ecs.TIMES)
 
 
 def beside(event: Event, fields: Event) -> Event:

@@ -95,6 +95,32 @@ def test_too_many_fields_are_refused() -> None:
         parse("nginx", {"message": LINE, **{f"f{number}": 1 for number in range(4_090)}})
 
 
+TRAIL = (
+    '{"eventTime":"2026-11-22T19:34:00Z","eventSource":"iam.amazonaws.com","eventName":"CreateUser",'
+    '"awsRegion":"us-east-1","sourceIPAddress":"203.0.113.9","userIdentity":{"userName":"ana"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("document", "module"),
+    [
+        ({"message": f"Nov 22 13:34:00 web1 sshd[3]: {SSH}"}, "sshd"),
+        ({"message": TRAIL}, "cloudtrail"),
+        ({"@timestamp": "2026-11-22T19:34:01Z", "event": {"original": TRAIL}}, "cloudtrail"),
+        ({"@timestamp": "2026-11-22T19:34:01Z", "message": TRAIL, "agent": {"type": "filebeat"}}, "cloudtrail"),
+        ({"@timestamp": "2026-11-22T19:34:01Z", "event": {"original": TRAIL, "action": "ours"}}, "json"),
+        ({"@timestamp": "2026-11-22T19:34:01Z", "message": SSH}, "json"),
+    ],
+    ids=["a line alone", "an object alone", "an original", "a shipper's object", "read already", "an application's"],
+)
+def test_what_a_document_only_carries_is_recognised(document: dict[str, object], module: str) -> None:
+    event = parse("auto", document)
+    assert event["event.module"] == module
+    if module == "cloudtrail":
+        assert (event["user.name"], event["source.ip"]) == ("ana", "203.0.113.9")
+        assert event["@timestamp"] == "2026-11-22T19:34:00.000000Z"
+
+
 VALUES = st.recursive(
     st.none() | st.text(max_size=9) | st.integers(-5, 5) | st.sampled_from((LINE, SSH, "2026-11-22T19:34:00Z")),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(("name", "original", "id")), inner),
