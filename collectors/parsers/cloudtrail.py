@@ -137,7 +137,10 @@ def _user(document: dict[str, Any], event: Event) -> None:
         name = arn.rpartition("/")[2]
     put(event, "user.name", name)
     if ":assumed-role/" in arn:
-        put(event, "almena.cloudtrail.session", arn.rpartition("/")[2])
+        session = arn.rpartition("/")[2]
+        put(event, "almena.cloudtrail.session", session)
+        if "@" in session:
+            event["user.email"] = session
     request = value_at(document, "requestParameters")
     if isinstance(request, dict):
         put(event, "user.target.name", given(request.get("userName")))

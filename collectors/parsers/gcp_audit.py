@@ -68,6 +68,8 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     email = text_at(entry, "protoPayload.authenticationInfo.principalEmail")
     put_user(event, email)
     put(event, "user.email", email)
+    put(event, "client.user.email", email)
+    put(event, "client.user.id", text_at(entry, "protoPayload.authenticationInfo.principalSubject"))
     _granted(entry, event, action)
     for name, path in FIELDS.items():
         put(event, f"almena.gcp_audit.{name}", text_at(entry, path))

@@ -61,7 +61,9 @@ def convert(document: dict[str, Any], context: Context) -> Event:
     put(event, "event.code", text_at(document, "uuid"))
     put(event, "message", text_at(document, "displayMessage"))
     put(event, "log.level", _LEVELS.get(text_at(document, "severity") or ""))
-    put_end(event, "source", text_at(document, "client.ipAddress"))
+    caller = text_at(document, "client.ipAddress") or text_at(document, "request.ipChain.0.ip")
+    put_end(event, "source", caller)
+    put(event, "client.ip", event.get("source.ip"))
     put(event, "user_agent.original", text_at(document, "client.userAgent.rawUserAgent"))
     _people(document, event)
     for name, path in FIELDS.items():
@@ -71,11 +73,14 @@ def convert(document: dict[str, Any], context: Context) -> Event:
 
 def _people(document: dict[str, Any], event: Event) -> None:
     login = text_at(document, "actor.alternateId")
-    put_user(event, login)
+    number = text_at(document, "actor.id")
+    full_name = text_at(document, "actor.displayName")
+    for who in ("user", "source.user", "client.user"):
+        put_user(event, login, who)
+        put(event, f"{who}.id", number)
+        put(event, f"{who}.full_name", full_name)
     if login is not None and "@" in login:
         event["user.email"] = login
-    put(event, "user.id", text_at(document, "actor.id"))
-    put(event, "user.full_name", text_at(document, "actor.displayName"))
     targets = value_at(document, "target")
     names = []
     for target in targets[:_MOST] if isinstance(targets, list) else ():
@@ -87,6 +92,7 @@ def _people(document: dict[str, Any], event: Event) -> None:
             put(event, "user.target.id", text_at(target, "id"))
             put(event, "user.target.full_name", name)
             put_user(event, text_at(target, "alternateId"), "user.target")
+            put(event, "user.target.email", text_at(target, "login"))
         elif "group" in kind and "group.id" not in event:
             put(event, "group.id", text_at(target, "id"))
             put(event, "group.name", name)
