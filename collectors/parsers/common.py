@@ -168,7 +168,8 @@ def number(value: Any) -> int | None:
 
 
 @lru_cache(maxsize=65_536)
-def _address(value: str) -> str | None:
+def canonical(value: str) -> str | None:
+    """`address` of a text that is known to be short."""
     try:
         found = ipaddress.ip_address(value.partition("%")[0])
     except ValueError:
@@ -179,7 +180,7 @@ def _address(value: str) -> str | None:
 
 def address(value: Any) -> str | None:
     """An IP address in its one written form (`::ffff:10.0.0.1` is 10.0.0.1, a scope is left off), or None."""
-    return _address(value) if isinstance(value, str) and len(value) <= 64 else None
+    return canonical(value) if isinstance(value, str) and len(value) <= 64 else None
 
 
 def unescape(value: str) -> str:

@@ -56,8 +56,9 @@ class Format:
 
     def parse(self, raw: bytes, context: Context) -> Event:
         """One event of this format, with or without a syslog header; raises ParseError for everything else."""
-        if self.whole and raw[:1] == b"{":
-            return self.document(json_object(raw), {}, context, "")
+        if raw[:1] == b"{" and self.convert is not None:
+            document = json_object(raw)
+            return self.document(document, {}, context, "" if self.whole else raw.strip(b" \r\n\0").decode())
         line = text(raw)
         if line[0] == "{" and self.convert is not None:
             return self.document(json_object(raw), {}, context, line)
@@ -71,7 +72,7 @@ class Format:
         if at and line[0].isdigit() and event.get("process.name") not in self.programs:
             found = self.message(line, 0, {}, context)  # what begins with a time may be no syslog header
         if found is None:
-            found = self.message(line, at, dict(event), context)
+            found = self.message(line, at, dict(event) if self.programs else event, context)
         if found is None and not self.within and event.get("process.name") in self.programs:
             return self.unread(line, at, event, context)
         if found is None:
@@ -132,7 +133,8 @@ class Format:
         if self.relayed:
             event.pop("process.name", None)
             event.pop("process.pid", None)
-        event |= self.convert(document, context)
+        found = self.convert(document, context)
+        event = event | found if event else found
         if "@timestamp" not in event:
             event["@timestamp"] = format_time(context.received)
         event.setdefault("event.kind", "event")

@@ -10,7 +10,7 @@ from almena.clock import format_time
 from almena.event import Event
 from collectors.base import Context
 from collectors.parsers import pairs
-from collectors.parsers.common import address, epoch, instant
+from collectors.parsers.common import canonical, epoch, instant
 from collectors.parsers.network import NO_ADDRESS, put_nat
 from collectors.parsers.pair_shapes import Shapes
 
@@ -54,19 +54,19 @@ def read(message: str, event: Event, context: Context, still: Callable[[dict[str
     key, moving = found
     (date, clock, zone, stamp, source, port, destination, to, nat, nat_port, target, target_port, sent, received,
      sent_packets, received_packets, seconds, session) = moving  # fmt: skip
-    here, there = address(source), address(destination)
+    here, there = canonical(source), canonical(destination)
     if here is None or there is None or not (date and clock and zone):
         return False
     event["@timestamp"] = local(date, clock, zone, context.zone)
     if stamp:
-        event["event.start"] = start(stamp)
+        event["event.start"] = f"{_second(stamp[:10])}.{stamp[10:16]}Z" if len(stamp) == 19 else start(stamp)
     event["source.address"], event["source.ip"] = source, here
     event["destination.address"], event["destination.ip"] = destination, there
     if port and 0 < (number := int(port)) < 65_536:
         event["source.port"] = number
     if to and 0 < (number := int(to)) < 65_536:
         event["destination.port"] = number
-    if nat and (found_nat := address(nat)) is not None and found_nat not in NO_ADDRESS:
+    if nat and (found_nat := canonical(nat)) is not None and found_nat not in NO_ADDRESS:
         event["source.nat.ip"] = found_nat
         if nat_port and 0 < (number := int(nat_port)) < 65_536:
             event["source.nat.port"] = number
