@@ -129,18 +129,21 @@ def read(line: str, event: Event, context: Context, known: Known) -> int:
 
     Raises ParseError when there is neither a priority nor a time, and for RFC 5424 that is malformed.
     """
-    wrapped = _WRAPPED.match(line)
+    wrapped = _WRAPPED.match(line) if line[0] != "<" else None
     if wrapped is not None:
         event["host.name"] = event["log.syslog.hostname"] = wrapped[1]
         return wrapped.end() + read(line[wrapped.end() :], event, context, known)
     at = _priority(line, event)
-    if at and line.startswith("Original Address=", at) and (kiwi := _KIWI.match(line, at)) is not None:
-        event["host.ip"] = [kiwi[1]]
-        at = kiwi.end()
-    if at and line.startswith("1 ", at):
-        return _rfc5424(line, at + 2, event, context)
-    if at and known(line, at):
-        return at
+    if at:
+        if known(line, at):
+            return at
+        if line.startswith("Original Address=", at) and (kiwi := _KIWI.match(line, at)) is not None:
+            event["host.ip"] = [kiwi[1]]
+            at = kiwi.end()
+        if line.startswith("1 ", at):
+            return _rfc5424(line, at + 2, event, context)
+        if known(line, at):
+            return at
     usual = _USUAL.match(line, at)
     if usual is not None and not (known(line, at) or known(line, usual.start(4)) or known(line, usual.start(5))):
         return _usual(usual, event, context)

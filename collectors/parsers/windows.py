@@ -74,14 +74,14 @@ def event_of(record: Record, context: Context) -> Event:
     of_linux = dataset == "sysmon" and record.system.get("provider_name") == "Linux-Sysmon"
     event |= {"event.kind": "event", "event.dataset": "sysmon_linux.log" if of_linux else f"windows.{dataset}"}
     event["event.code"] = code
-    for name, value in (
-        ("event.provider", record.system.get("provider_name")),
-        ("host.name", record.system.get("computer_name")),
-        ("message", record.message),
-        ("log.level", record.level),
-    ):
-        if value is not None:
-            event[name] = value
+    if (provider := record.system.get("provider_name")) is not None:
+        event["event.provider"] = provider
+    if (computer := record.system.get("computer_name")) is not None:
+        event["host.name"] = computer
+    if record.message is not None:
+        event["message"] = record.message
+    if record.level is not None:
+        event["log.level"] = record.level
     windows_fields.enrich(event, dataset, code, record.data, record.category)
     if code == _DATABASE_AUDIT:
         event |= mssql.audited(record.data.get("param1") or record.message or "", context)

@@ -280,6 +280,7 @@ def _winlogbeat(document: dict[str, Any]) -> Record:
 _Names = tuple[tuple[str, str], ...]
 
 
+_NUMBERS = ("version", "process.pid", "process.thread.id")
 _PLANS: dict[tuple[str | bool, ...], tuple[_Names, _Names]] = {}
 
 
@@ -314,7 +315,7 @@ def _nxlog(document: dict[str, Any]) -> Record:
             if value not in NOTHING:
                 system[fact] = value
         elif value is not None:
-            system[fact] = as_text(value)
+            system[fact] = value if type(value) is int and fact in _NUMBERS else as_text(value)
     for name, short in names:
         value = fields[name]
         if type(value) is str:
@@ -323,9 +324,9 @@ def _nxlog(document: dict[str, Any]) -> Record:
             data[short] = _text(value)
     if own_type:
         system["event_type"] = given(fields.get("EventTypeOrignal"))
-    system["version"] = number(system.get("version"))
-    for name in ("process.pid", "process.thread.id"):
-        system[name] = number(system.get(name))
+    for name in _NUMBERS:
+        if (written := system.get(name)) is not None and type(written) is not int:
+            system[name] = number(written)
     level_number = number(fields.get("Level"))
     level = _LEVELS.get(level_number) if level_number is not None else _severity(fields.get("Severity"))
     message = given(fields.get("Message") or fields.get("message"))
