@@ -35,24 +35,31 @@ class _Shape(NamedTuple):
 
 class Shapes:
     """The shapes of one kind of line. `moving` gives the expression of each moving key's value, with no group in it;
-    lines are told apart by the text that follows `mark`, `width` characters of it."""
+    shapes are looked up by `mark` and what follows it, `width` characters in all, after that of the line before."""
 
     def __init__(self, moving: Mapping[str, str], mark: str, width: int) -> None:
         self._moving = dict(moving)
         self._mark, self._width = mark, width
         self._known: dict[str, list[_Shape]] = {}
         self._met: dict[str, int] = {}
+        self._last: _Shape | None = None
         self._count = 0
 
     def read(self, line: str) -> Reading | None:
         """What a known shape says of the line, or None."""
-        at = line.find(self._mark)
-        for shape in self._known.get(line[at : at + self._width], ()):
-            found = shape.match(line)
-            if found is not None:
-                groups = found.groups()
-                return shape.still(groups), shape.moving(groups)
-        return None
+        shape = self._last
+        found = shape.match(line) if shape is not None else None
+        if shape is None or found is None:
+            at = line.find(self._mark)
+            for shape in self._known.get(line[at : at + self._width], ()):
+                found = shape.match(line)
+                if found is not None:
+                    self._last = shape
+                    break
+            else:
+                return None
+        groups = found.groups()
+        return shape.still(groups), shape.moving(groups)
 
     def learn(self, line: str) -> None:
         """Note the shape of a line that no known shape reads."""

@@ -28,7 +28,6 @@ def test_what_moves_is_given_alone() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        'id="8" who="eva" from=10.0.0.9 bytes=71 note="x"',
         'id="7" who=eva from=10.0.0.9 bytes=71 note="x"',
         'id="7" who="eva" from=10.0.0.9 bytes=many note="x"',
         'id="7" who="eva" from=10.0.0.9 bytes=71 note="x" more=1',
@@ -36,10 +35,16 @@ def test_what_moves_is_given_alone() -> None:
         'id="7" who="eva" bytes=71 from=10.0.0.9 note="x"',
         "",
     ],
-    ids=["another mark", "quoted otherwise", "no number", "more keys", "escapes", "another order", "nothing"],
+    ids=["quoted otherwise", "no number", "more keys", "escapes", "another order", "nothing"],
 )
 def test_what_is_of_another_shape_is_not_read(line: str) -> None:
     assert taught(LINE).read(line) is None
+
+
+def test_lines_with_another_mark_are_read_by_the_shape_of_the_line_before() -> None:
+    still, moving = taught(LINE).read('id="8" who="eva" from=10.0.0.9 bytes=71 note="x"') or ((), ())
+    assert moving == ("71", "")
+    assert still[0].startswith('id="8"'), "and the mark is among what does not move"
 
 
 def test_a_shape_is_met_often_before_it_is_kept() -> None:
