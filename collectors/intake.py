@@ -31,6 +31,7 @@ log = logging.getLogger("almena.intake")
 _SLICE = 128  # records parsed before other collectors get a turn
 _WATCH_EVERY = 1.0  # seconds between two looks at who is held up, and which floods are over
 _PATIENCE = 5  # such looks in a row until a source that is only held up, and loses nothing, is called a flood
+_EXCUSE = 30  # looks for what an outage left to go
 
 
 class Intake:
@@ -58,6 +59,7 @@ class Intake:
         self._freed = asyncio.Event()
         self._sources: dict[str, Source] = {}
         self._pressed: Counter[str] = Counter()
+        self._excused: Counter[str] = Counter()
         self._unheard = 0  # records parsed since the loop last looked at its sockets
         self._task: asyncio.Task[None] | None = None
         self._drops = Drops()
@@ -134,10 +136,19 @@ class Intake:
             await asyncio.sleep(0)
 
     def _watch(self) -> None:
-        """Look every second who is held up, and for how long; while the bus refuses, everybody is."""
+        """Look every second who is held up, and for how long; while the bus refuses, everybody is, and what waited then
+        is given time to go."""
         pressed, self._pressed = self._pressed, Counter()
+        excused, self._excused = self._excused, Counter()
         for source in self._sources.values():
-            if self._writer.trouble is None and (share := self._room.share(source.name)) >= NEAR:
+            share = self._room.share(source.name)
+            if share < NEAR:
+                continue
+            if self._writer.trouble is not None:
+                self._excused[source.name] = _EXCUSE
+            elif excused[source.name] > 0:
+                self._excused[source.name] = excused[source.name] - 1
+            else:
                 self._pressed[source.name] = pressed[source.name] + 1
                 if self._pressed[source.name] >= _PATIENCE:
                     self.filled(source, share)
